@@ -1,0 +1,2 @@
+//! Local stack.
+fn main() {}
