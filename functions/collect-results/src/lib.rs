@@ -1,1 +1,223 @@
-//! collect-results.
+//! collect-results: settles a sweep. It gathers the members' results into one table, writes the manifest, and gives the sweep
+//! its final status.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::SweepId;
+use spawn_core::launch;
+use spawn_core::ledger::{self, Condition, Ledger, LedgerError, Write, path};
+use spawn_core::ports::{EndInstances, Objects};
+use spawn_core::rows::{LaneRow, MemberRow, SweepRow, shard_pk, sweep_key, sweep_pk};
+use spawn_core::settle;
+use spawn_core::state::{Counts, SweepStatus};
+
+/// What the state machine asks.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Input {
+    /// The sweep to settle.
+    pub sweep_id: SweepId,
+}
+
+/// What the handler needs of the outside.
+pub struct Ports<'a, L, E, O> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// EC2.
+    pub ec2: &'a E,
+    /// S3.
+    pub objects: &'a O,
+}
+
+/// Results that are read at a time.
+const READS_AT_ONCE: usize = 32;
+
+/// The most bytes of a member's result that become columns. A larger result stays where it is, and its row says nothing of it.
+const RESULT_BYTES_MAX: u64 = 256 * 1024;
+
+/// Settles a sweep at `now` (ms since 1970) and answers its output. A sweep that is settled already gets the same answer.
+///
+/// # Errors
+/// When the sweep is not over, or the ledger or S3 does not answer. Repeatable.
+pub async fn handle<L: Ledger, E: EndInstances, O: Objects>(
+    input: Input,
+    ports: &Ports<'_, L, E, O>,
+    now: u64,
+) -> Result<Value, FunctionError> {
+    let sweep_id = &input.sweep_id;
+    let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
+    if !sweep.is_over() {
+        return Err(FunctionError::Conflict(format!(
+            "sweep {sweep_id} is not over: {} of {} members have ended, {} instances live",
+            sweep.counts.ended(),
+            sweep.members,
+            sweep.live
+        )));
+    }
+    let members = members(ports.ledger, &sweep).await?;
+    let counts = Counts::tally(members.iter().map(|member| member.state));
+    if counts != sweep.counts {
+        tracing::error!(%sweep_id, counts = ?sweep.counts, rows = ?counts, "counts do not fit the members");
+    }
+    let status = settle::final_status(&sweep, &counts);
+    let ended_at = sweep.ended_at.unwrap_or(now);
+    let output = settle::output(&sweep, status, &counts, &members, ended_at);
+    if sweep.status.is_ended() {
+        return Ok(output);
+    }
+    write_files(ports, &sweep, &output, &members, ended_at).await?;
+    close(ports.ledger, &sweep, status, now).await?;
+    delete_templates(ports, &sweep).await;
+    tracing::info!(%sweep_id, %status, members = members.len(), "sweep settled");
+    // Another settlement may have been faster, with its own end: answer what the ledger says.
+    let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
+    let ended_at = sweep.ended_at.unwrap_or(ended_at);
+    Ok(settle::output(&sweep, sweep.status, &counts, &members, ended_at))
+}
+
+/// All members of a sweep, by index.
+async fn members(
+    ledger: &impl Ledger,
+    sweep: &SweepRow,
+) -> Result<Vec<MemberRow>, LedgerError> {
+    let mut members = Vec::new();
+    for shard in 0..sweep.shards {
+        let pk = shard_pk(&sweep.sweep_id, shard);
+        members.extend(ledger::load_all::<MemberRow>(ledger, &pk, "MEMBER#").await?);
+    }
+    members.sort_by_key(|member| member.index);
+    Ok(members)
+}
+
+/// Writes the table and the manifest. Writing them twice writes the same.
+async fn write_files<L, E, O: Objects>(
+    ports: &Ports<'_, L, E, O>,
+    sweep: &SweepRow,
+    output: &Value,
+    members: &[MemberRow],
+    ended_at: u64,
+) -> Result<(), FunctionError> {
+    let results = results(ports.objects, sweep, members).await?;
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    for row in settle::results_table(members, &results) {
+        csv.write_record(row).map_err(|error| FunctionError::Bug(error.to_string()))?;
+    }
+    let table = csv
+        .into_inner()
+        .map_err(|error| FunctionError::Bug(error.to_string()))?;
+    let bucket = &sweep.results_bucket;
+    ports
+        .objects
+        .put_object(bucket, &settle::results_key(sweep), "text/csv", table)
+        .await?;
+    let manifest = settle::manifest(sweep, output, members, ended_at);
+    let manifest = serde_json::to_vec_pretty(&manifest)
+        .map_err(|error| FunctionError::Bug(error.to_string()))?;
+    ports
+        .objects
+        .put_object(bucket, &settle::manifest_key(sweep), "application/json", manifest)
+        .await?;
+    Ok(())
+}
+
+/// The fields of the members' results, by index. A result that is no JSON object has none.
+async fn results(
+    objects: &impl Objects,
+    sweep: &SweepRow,
+    members: &[MemberRow],
+) -> Result<BTreeMap<u32, Map<String, Value>>, FunctionError> {
+    let with_result = members
+        .iter()
+        .filter_map(|member| Some((member.index, member.result_key.clone()?)));
+    stream::iter(with_result)
+        .map(|(index, key)| async move {
+            // The key is the instance's word: it may only name what lies under its own sweep.
+            let own = key.starts_with(&format!("sweeps/{}/", sweep.sweep_id));
+            if !own {
+                tracing::warn!(sweep_id = %sweep.sweep_id, member = index, "result key is not the sweep's");
+                return Ok::<_, FunctionError>((index, None));
+            }
+            let bucket = &sweep.results_bucket;
+            let fields = match objects.get_object(bucket, &key, RESULT_BYTES_MAX).await {
+                Ok(Some(body)) => serde_json::from_slice(&body).ok(),
+                Ok(None) => None,
+                Err(spawn_core::ports::ServiceError::Refused { message, .. }) => {
+                    tracing::warn!(sweep_id = %sweep.sweep_id, member = index, message, "result was not read");
+                    None
+                }
+                Err(error) => return Err(error.into()),
+            };
+            Ok((index, fields))
+        })
+        .buffer_unordered(READS_AT_ONCE)
+        .try_filter_map(|(index, fields)| async move { Ok(fields.map(|fields| (index, fields))) })
+        .try_collect()
+        .await
+}
+
+/// Gives the sweep its final status, unless it has one.
+async fn close(
+    ledger: &impl Ledger,
+    sweep: &SweepRow,
+    status: SweepStatus,
+    now: u64,
+) -> Result<(), FunctionError> {
+    let write = Write::Update {
+        key: sweep_key(&sweep.sweep_id),
+        set: vec![
+            (path(&["status"]), Value::from(status.as_str())),
+            (path(&["ended_at"]), Value::from(now)),
+        ],
+        remove: Vec::new(),
+        add: Vec::new(),
+        // A drain that began meanwhile decides the status: then this settlement is repeated.
+        when: vec![Condition::Equals(
+            path(&["status"]),
+            Value::from(sweep.status.as_str()),
+        )],
+    };
+    match ledger.commit(vec![write]).await {
+        Ok(()) => Ok(()),
+        Err(LedgerError::Condition { .. }) => {
+            let now: SweepRow = ledger::require(ledger, sweep_key(&sweep.sweep_id)).await?;
+            if now.status.is_ended() {
+                return Ok(());
+            }
+            Err(FunctionError::Conflict(format!(
+                "sweep {} became {} while it was settled",
+                sweep.sweep_id, now.status
+            )))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Deletes the sweep's launch templates. One that stays costs nothing and is told: the sweep is settled all the same.
+async fn delete_templates<L: Ledger, E: EndInstances, O>(
+    ports: &Ports<'_, L, E, O>,
+    sweep: &SweepRow,
+) {
+    let pk = sweep_pk(&sweep.sweep_id);
+    let lanes = match ledger::load_all::<LaneRow>(ports.ledger, &pk, "LANE#").await {
+        Ok(lanes) => lanes,
+        Err(error) => {
+            tracing::warn!(sweep_id = %sweep.sweep_id, %error, "launch templates were not looked up");
+            return;
+        }
+    };
+    let templates: BTreeSet<_> = lanes
+        .iter()
+        .flat_map(|lane| {
+            let shapes = u32::try_from(lane.shapes.len()).unwrap_or(0);
+            (0..shapes).map(|shape| (lane.lane.region, launch::template_name(lane, shape)))
+        })
+        .collect();
+    for (region, name) in templates {
+        if let Err(error) = ports.ec2.delete_template(&region, &name).await {
+            tracing::warn!(sweep_id = %sweep.sweep_id, template = name, %error, "launch template stays");
+        }
+    }
+}

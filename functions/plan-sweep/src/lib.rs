@@ -1,1 +1,174 @@
-//! plan-sweep.
+//! plan-sweep: from a document to the rows of the ledger. It reads and checks the document, asks EC2 what it needs to know,
+//! places every member, and writes the plan; with `dry_run` it answers the plan and writes nothing to the ledger.
+
+mod document;
+mod look_up;
+mod record;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use spawn_core::clock;
+use spawn_core::document::{OperatorDefaults, Sweep};
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::{LaneId, SweepId};
+use spawn_core::ledger::Ledger;
+use spawn_core::plan::{self, Context, Plan};
+use spawn_core::ports::{DescribeOffers, Objects, ReadParameters};
+
+/// What the state machine asks.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Input {
+    /// The execution that submits the sweep.
+    pub execution_arn: String,
+    /// When it started, in ISO 8601.
+    pub started_at: String,
+    /// Its input.
+    pub input: Value,
+}
+
+/// What an operator has set for all sweeps.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Defaults of documents.
+    pub defaults: OperatorDefaults,
+    /// The bucket of results.
+    pub results_bucket: String,
+    /// The instance profile of members.
+    pub instance_profile: String,
+    /// The topic to tell of a sweep's end.
+    pub notify_topic: Option<String>,
+}
+
+/// What the handler needs of the outside.
+pub struct Ports<'a, L, E, P, O> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// EC2.
+    pub ec2: &'a E,
+    /// Systems Manager.
+    pub parameters: &'a P,
+    /// S3.
+    pub objects: &'a O,
+    /// The operator's settings.
+    pub deployment: &'a Deployment,
+}
+
+/// The answer to the state machine: ids and counts, never lists of members.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Output {
+    /// The sweep.
+    pub sweep_id: SweepId,
+    /// Its name.
+    pub sweep_name: String,
+    /// Whether nothing is to be launched.
+    pub dry_run: bool,
+    /// How many members it has.
+    pub members: u32,
+    /// Its lanes.
+    pub lanes: Vec<LaneId>,
+    /// Seconds after which the sweep cannot be alive.
+    pub timeout_s: u64,
+    /// Topics to tell of the end.
+    pub topics: Vec<String>,
+    /// The plan, for a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Value>,
+    /// Where the whole plan, and later the outcome of every member, is.
+    pub manifest: String,
+}
+
+/// Plans a sweep at `now` (ms since 1970).
+///
+/// # Errors
+/// Every fault of the document at once; or that the execution was cancelled, that another planner is at work, or that a
+/// service does not answer. Repeatable: the same execution plans one sweep.
+pub async fn handle<L, E, P, O>(
+    input: Input,
+    ports: &Ports<'_, L, E, P, O>,
+    now: u64,
+) -> Result<Output, FunctionError>
+where
+    L: Ledger,
+    E: DescribeOffers,
+    P: ReadParameters,
+    O: Objects,
+{
+    let started_at = clock::parse_iso(&input.started_at).ok_or_else(|| {
+        FunctionError::Bug(format!("`{}` is not an ISO 8601 time", input.started_at))
+    })?;
+    let defaults = &ports.deployment.defaults;
+    let sweep = document::read(&input.input, ports.objects, defaults).await?;
+    let placement = plan::place(&sweep);
+    let questions = plan::questions(&sweep, &placement);
+    let facts = look_up::answers(ports.ec2, ports.parameters, questions).await?;
+    let sweep_id = SweepId::new(&sweep.name, &input.started_at, &input.execution_arn);
+    let context = Context {
+        sweep_id: sweep_id.clone(),
+        execution_arn: input.execution_arn,
+        started_at,
+        results_bucket: ports.deployment.results_bucket.clone(),
+        instance_profile: ports.deployment.instance_profile.clone(),
+        notify_topic: ports.deployment.notify_topic.clone(),
+    };
+    let plan = plan::plan(&sweep, &placement, &facts, &context)?;
+    let bucket = plan.sweep.results_bucket.clone();
+    let key = format!("sweeps/{sweep_id}/plan.json");
+    put_plan(ports.objects, &bucket, &key, &plan).await?;
+    let manifest = format!("s3://{bucket}/{key}");
+    if !sweep.dry_run {
+        record::record(ports.ledger, &plan, now).await?;
+    }
+    tracing::info!(
+        %sweep_id,
+        members = plan.sweep.members,
+        lanes = plan.lanes.len(),
+        dry_run = sweep.dry_run,
+        "sweep planned"
+    );
+    output(&sweep, &plan, manifest)
+}
+
+/// Writes the whole plan, member by member, to S3.
+async fn put_plan(
+    objects: &impl Objects,
+    bucket: &str,
+    key: &str,
+    plan: &Plan,
+) -> Result<(), FunctionError> {
+    let members: Result<Vec<Value>, _> = plan
+        .members
+        .iter()
+        .zip(&plan.shapes)
+        .map(|(member, shape)| plan::member_summary(plan, member, *shape))
+        .collect();
+    let body = members
+        .and_then(|members| {
+            serde_json::to_vec(&json!({
+                "sweep_id": plan.sweep.sweep_id,
+                "lanes": plan.lanes,
+                "members": members,
+            }))
+        })
+        .map_err(|error| FunctionError::Bug(error.to_string()))?;
+    Ok(objects.put_object(bucket, key, "application/json", body).await?)
+}
+
+fn output(sweep: &Sweep, plan: &Plan, manifest: String) -> Result<Output, FunctionError> {
+    let summary = if sweep.dry_run {
+        let summary = plan::summary(plan, &manifest);
+        Some(summary.map_err(|error| FunctionError::Bug(error.to_string()))?)
+    } else {
+        None
+    };
+    Ok(Output {
+        sweep_id: plan.sweep.sweep_id.clone(),
+        sweep_name: sweep.name.clone(),
+        dry_run: sweep.dry_run,
+        members: plan.sweep.members,
+        lanes: plan.sweep.lanes.clone(),
+        timeout_s: plan.timeout_s,
+        topics: plan.sweep.topics.clone(),
+        plan: summary,
+        manifest,
+    })
+}

@@ -1,1 +1,243 @@
-//! track-instances.
+//! track-instances: follows instances to their end. Events tell that something happened, the ledger and EC2 tell what.
+//!
+//! It is called in three ways: with a batch of events, by an execution that wants to be woken, and every minute to reconcile
+//! ledger and cloud, because all EC2 events are best effort (Amazon EventBridge, "Events from Amazon EC2").
+
+mod events;
+mod reconcile;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::{InstanceArn, LaneId, SweepId};
+use spawn_core::ledger::Ledger;
+use spawn_core::ports::{ListInstances, StopInstances, WakeExecutions};
+use spawn_core::track::{self, Applied, Waiting};
+
+pub use events::{Event, Message};
+
+/// What the handler needs of the outside.
+pub struct Ports<'a, L, E, W> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// EC2.
+    pub ec2: &'a E,
+    /// Step Functions.
+    pub executions: &'a W,
+}
+
+/// What an execution waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A free slot for a lane.
+    Slot,
+    /// The end of all members.
+    Completion,
+}
+
+/// An execution that wants to be woken.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Register {
+    /// For what.
+    pub kind: Kind,
+    /// The sweep.
+    pub sweep_id: SweepId,
+    /// The lane that waits for a slot.
+    pub lane: Option<LaneId>,
+    /// The task token to answer.
+    pub task_token: String,
+}
+
+/// Why the function was called.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Messages of the event queue.
+    Messages(Vec<Message>),
+    /// An execution waits.
+    Register(Register),
+    /// The schedule.
+    Reconcile,
+}
+
+impl Input {
+    /// Reads the function's event.
+    ///
+    /// # Errors
+    /// When it is none of the three kinds.
+    pub fn parse(event: &Value) -> Result<Self, FunctionError> {
+        let wrong = |error: serde_json::Error| FunctionError::Bug(format!("the event: {error}"));
+        if let Some(records) = event.get("Records").and_then(Value::as_array) {
+            return Ok(Self::Messages(records.iter().map(Message::parse).collect()));
+        }
+        if let Some(register) = event.get("register") {
+            return Register::deserialize(register)
+                .map(Self::Register)
+                .map_err(wrong);
+        }
+        if event.get("reconcile").is_some() {
+            return Ok(Self::Reconcile);
+        }
+        Err(FunctionError::Bug(
+            "the event is neither a batch of messages, nor `register`, nor `reconcile`".to_owned(),
+        ))
+    }
+}
+
+/// SQS's partial batch response: the messages to deliver again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BatchResponse {
+    /// One entry for each message that failed.
+    #[serde(rename = "batchItemFailures")]
+    pub failures: Vec<Failure>,
+}
+
+/// A message to deliver again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Its id.
+    #[serde(rename = "itemIdentifier")]
+    pub id: String,
+}
+
+/// How often a message about an instance that the ledger does not know is delivered before it is dropped. An event can be
+/// faster than the record of the launch; but EC2 tells of every instance of the account, and most accounts have others.
+const UNKNOWN_DELIVERIES_MAX: u32 = 3;
+
+/// Does what the event asks for at `now` (ms since 1970).
+///
+/// # Errors
+/// When the ledger, EC2 or Step Functions does not answer. A batch of messages fails message by message instead.
+pub async fn handle<L, E, W>(
+    input: Input,
+    ports: &Ports<'_, L, E, W>,
+    now: u64,
+) -> Result<Value, FunctionError>
+where
+    L: Ledger,
+    E: ListInstances + StopInstances,
+    W: WakeExecutions,
+{
+    match input {
+        Input::Messages(messages) => {
+            let response = messages_arrived(&messages, ports, now).await;
+            serde_json::to_value(response).map_err(|error| FunctionError::Bug(error.to_string()))
+        }
+        Input::Register(register) => {
+            let waiting = match (register.kind, register.lane) {
+                (Kind::Completion, _) => Waiting::Completion,
+                (Kind::Slot, Some(lane)) => Waiting::Slot(lane),
+                (Kind::Slot, None) => {
+                    let text = "a lane that waits for a slot must give its name".to_owned();
+                    return Err(FunctionError::Bug(text));
+                }
+            };
+            track::register(
+                ports.ledger,
+                ports.executions,
+                &register.sweep_id,
+                waiting,
+                register.task_token,
+                now,
+            )
+            .await?;
+            Ok(json!({}))
+        }
+        Input::Reconcile => reconcile::all(ports, now).await,
+    }
+}
+
+/// Applies a batch of messages; answers those to deliver again.
+async fn messages_arrived<L, E, W>(
+    messages: &[Message],
+    ports: &Ports<'_, L, E, W>,
+    now: u64,
+) -> BatchResponse
+where
+    L: Ledger,
+    E: ListInstances + StopInstances,
+    W: WakeExecutions,
+{
+    let mut understood = Vec::new();
+    for message in messages {
+        match &message.event {
+            Ok(event) => understood.push((message, event)),
+            // A message that nobody will ever understand must not come back for days.
+            Err(problem) => {
+                tracing::error!(message_id = message.id, problem, "message was dropped");
+            }
+        }
+    }
+    let observations: Vec<_> = understood
+        .iter()
+        .map(|(_, event)| (event.instance.clone(), event.observation.clone()))
+        .collect();
+    let failed = |messages: Vec<&Message>| BatchResponse {
+        failures: messages
+            .into_iter()
+            .map(|message| Failure {
+                id: message.id.clone(),
+            })
+            .collect(),
+    };
+    let applied = match apply_and_wake(&observations, ports, now).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            tracing::warn!(%error, messages = understood.len(), "messages will be delivered again");
+            return failed(understood.iter().map(|(message, _)| *message).collect());
+        }
+    };
+    let too_early: Vec<&Message> = understood
+        .iter()
+        .filter(|(message, event)| {
+            applied.unknown.contains(&event.instance)
+                && event.may_precede_the_record()
+                && message.deliveries < UNKNOWN_DELIVERIES_MAX
+        })
+        .map(|(message, _)| *message)
+        .collect();
+    failed(too_early)
+}
+
+/// Applies observations, stops what is to be stopped, and wakes who waits.
+async fn apply_and_wake<L, E, W>(
+    observations: &[(InstanceArn, spawn_core::lifecycle::Observation)],
+    ports: &Ports<'_, L, E, W>,
+    now: u64,
+) -> Result<Applied, FunctionError>
+where
+    L: Ledger,
+    E: ListInstances + StopInstances,
+    W: WakeExecutions,
+{
+    let applied = track::apply(ports.ledger, observations, now).await?;
+    for illegal in &applied.illegal {
+        tracing::warn!(illegal, "observation was dropped");
+    }
+    if applied.changed > 0 {
+        tracing::info!(
+            members = applied.changed,
+            sweeps = applied.sweeps.len(),
+            "members moved"
+        );
+    }
+    stop(&applied.to_stop, ports).await?;
+    for sweep in &applied.sweeps {
+        track::wake(ports.ledger, ports.executions, sweep).await?;
+    }
+    Ok(applied)
+}
+
+/// Stops the instances of members that are complete and asked for it.
+async fn stop<L, E: StopInstances, W>(
+    instances: &BTreeSet<InstanceArn>,
+    ports: &Ports<'_, L, E, W>,
+) -> Result<(), FunctionError> {
+    for arn in instances {
+        let ids = [arn.instance_id.clone()];
+        ports.ec2.stop(&arn.region, &ids).await?;
+    }
+    Ok(())
+}

@@ -1,2 +1,23 @@
-//! The domain of spawn: what a sweep is and what should happen to it. No AWS crate, no I/O, no clock.
+//! The domain of spawn: what a sweep is and what should happen to it.
+//!
+//! No AWS crate, no I/O, no clock and no randomness of its own: facts, time and random numbers come in as values, decisions
+//! and writes go out. What it needs of the outside stands in [`ports`] and [`ledger`] as traits.
+
+pub mod boot;
+pub mod clock;
 pub mod document;
+pub mod drain;
+pub mod errors;
+pub mod ids;
+pub mod launch;
+pub mod ledger;
+pub mod lifecycle;
+pub mod money;
+pub mod plan;
+pub mod ports;
+pub mod ranges;
+pub mod region;
+pub mod rows;
+pub mod settle;
+pub mod state;
+pub mod track;

@@ -1,1 +1,33 @@
-//! The sweep document.
+//! The sweep document: what a person writes, read and checked as a whole before anything is launched.
+//!
+//! ```text
+//! execution input -- Submission --> text, or a value, or where the text lies in S3
+//!                    parse_text --> a JSON value (YAML and JSON alike)
+//!  table_uri, parse_table       --> the rows that `params` names in S3, if it does
+//!          Sweep::from_document --> every member with its parameters and settings, or every fault at once
+//! ```
+//!
+//! Nothing here reads a file, a clock or an environment variable; the caller brings texts, and gets values.
+
+mod duration;
+mod fault;
+mod json;
+mod scalar;
+mod settings;
+pub(crate) mod suggest;
+mod sweep;
+mod table;
+mod text;
+mod uri;
+mod yaml;
+
+pub use duration::{DurationError, format_duration, parse_duration};
+pub(crate) use fault::Collector;
+pub use fault::{Fault, Faults};
+pub use settings::{Ami, InstanceTypes, OnComplete, Settings, Spot, Ttl};
+pub use sweep::{
+    Distribution, MEMBERS_MAX, Member, Notify, Occasion, OperatorDefaults, RegionShare, Results, Sweep,
+};
+pub use table::{TABLE_BYTES_MAX, parse_table};
+pub use text::{DOCUMENT_BYTES_MAX, parse_text};
+pub use uri::{S3Uri, S3UriError};

@@ -1,0 +1,2 @@
+//! Wires collect-results to AWS.
+fn main() {}

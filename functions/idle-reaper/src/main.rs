@@ -1,0 +1,2 @@
+//! Wires idle-reaper to AWS.
+fn main() {}

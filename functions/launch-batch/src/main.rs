@@ -1,0 +1,2 @@
+//! Wires launch-batch to AWS.
+fn main() {}

@@ -1,0 +1,221 @@
+//! The launch protocol under deaths, lost answers, errors of EC2 and two launchers at once.
+
+use launch_batch::{Input, Next, Output, Ports, handle};
+use simulation::{Cloud, Death, MemoryLedger, When, World, lane, sweep};
+use spawn_core::ports::Ec2Error;
+use spawn_core::state::MemberState;
+
+const LANE: &str = "us-east-1.on-demand";
+
+async fn step(world: &World, now: u64) -> Output {
+    let ports = ports(world);
+    handle(input(world), &ports, now, 7).await.unwrap()
+}
+
+fn ports(world: &World) -> Ports<'_, MemoryLedger, Cloud> {
+    Ports {
+        ledger: &world.ledger,
+        ec2: &world.cloud,
+        home: &world.home,
+    }
+}
+
+fn input(world: &World) -> Input {
+    Input {
+        sweep_id: world.sweep_id.clone(),
+        lane: lane(LANE),
+    }
+}
+
+/// Steps until the lane is done or waits for a slot; time passes as the lane asks.
+async fn run_lane(world: &World) -> Vec<Output> {
+    let mut now = 1_000;
+    let mut outputs = Vec::new();
+    for _ in 0..200 {
+        world.cloud.set_now(now);
+        let output = step(world, now).await;
+        now += 100 + output.wait_s * 1000;
+        let over = matches!(output.next, Next::Done | Next::Slot);
+        outputs.push(output);
+        if over {
+            return outputs;
+        }
+    }
+    panic!("the lane did not come to an end: {outputs:?}");
+}
+
+async fn assert_all_launched_once(world: &World, members: usize, context: &str) {
+    assert_eq!(world.violations().await, Vec::<String>::new(), "{context}");
+    assert_eq!(world.cloud.instances().len(), members, "{context}");
+    let sweep = world.sweep().await;
+    let launched = sweep.counts.of(MemberState::Launching);
+    assert_eq!(usize::try_from(launched).unwrap(), members, "{context}");
+}
+
+#[tokio::test]
+async fn a_lane_launches_every_member_once_in_batches_of_a_hundred() {
+    let world = World::new(&sweep(250, &[LANE], None)).await;
+    run_lane(&world).await;
+    assert_all_launched_once(&world, 250, "no faults").await;
+    assert_eq!(world.cloud.launch_calls(), 3);
+    let members = world.members().await;
+    assert!(members.iter().all(|m| m.live && m.ttl_deadline.is_some()));
+}
+
+/// The heart of the promise that nothing runs twice: the process dies at every single call to the outside, before or after
+/// the call took effect, and another one goes on.
+#[tokio::test]
+async fn a_death_at_any_call_doubles_and_leaks_nothing() {
+    let calls = {
+        let world = World::new(&sweep(60, &[LANE], None)).await;
+        world.faults.arm(None);
+        run_lane(&world).await;
+        world.faults.calls()
+    };
+    assert!(calls > 10, "only {calls} calls");
+    for call in 0..calls {
+        for when in [When::Before, When::After] {
+            let world = World::new(&sweep(60, &[LANE], None)).await;
+            world.faults.arm(Some(Death { call, when }));
+            let died = world.faults.run(run_lane(&world)).await.is_none();
+            assert!(died, "nobody died at call {call}");
+            world.faults.arm(None);
+            run_lane(&world).await;
+            assert_all_launched_once(&world, 60, &format!("death {when:?} call {call}")).await;
+        }
+    }
+}
+
+/// A function that times out may still run while its successor does the same step.
+#[tokio::test]
+async fn two_launchers_of_one_lane_launch_nothing_twice() {
+    for call in 0..40 {
+        let world = World::new(&sweep(120, &[LANE], None)).await;
+        world.faults.arm(Some(Death { call, when: When::After }));
+        let first = world.faults.run(step(&world, 1_000)).await;
+        world.faults.arm(None);
+        // The second one makes two steps, then both go on in turns.
+        step(&world, 1_100).await;
+        step(&world, 1_200).await;
+        let (a, b) = tokio::join!(step(&world, 1_300), step(&world, 1_300));
+        run_lane(&world).await;
+        assert_all_launched_once(&world, 120, &format!("{call} {first:?} {a:?} {b:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn throttling_is_waited_for_with_the_same_token_and_never_taken_for_lack_of_capacity() {
+    let world = World::new(&sweep(50, &[LANE], None)).await;
+    let throttled = || Ec2Error::Throttled("RequestLimitExceeded".to_owned());
+    world.cloud.fail_next((0..5).map(|_| throttled()));
+    let outputs = run_lane(&world).await;
+    let waits: Vec<u64> = outputs.iter().filter(|o| o.next == Next::Wait).map(|o| o.wait_s).collect();
+    assert_eq!(waits.len(), 5, "{outputs:?}");
+    assert!(waits.iter().all(|&wait| wait > 0));
+    assert_all_launched_once(&world, 50, "after throttling").await;
+    assert!(world.members().await.iter().all(|m| m.instance_type.as_deref() == Some("c5.large")));
+}
+
+#[tokio::test]
+async fn an_unanswered_call_is_repeated_until_it_is_answered() {
+    let world = World::new(&sweep(50, &[LANE], None)).await;
+    let silence = || Ec2Error::Transient("time-out".to_owned());
+    world.cloud.fail_next((0..3).map(|_| silence()));
+    run_lane(&world).await;
+    assert_all_launched_once(&world, 50, "after silence").await;
+}
+
+#[tokio::test]
+async fn a_dry_pool_moves_the_batch_to_the_next_type() {
+    let world = World::new(&sweep(50, &[LANE], None)).await;
+    let dry = Ec2Error::NoCapacity("InsufficientInstanceCapacity".to_owned());
+    world.cloud.fail_next([dry]);
+    run_lane(&world).await;
+    assert_all_launched_once(&world, 50, "second rung").await;
+    assert!(world.members().await.iter().all(|m| m.instance_type.as_deref() == Some("m5.large")));
+}
+
+#[tokio::test]
+async fn a_partial_launch_keeps_what_it_got_and_goes_on_with_the_rest() {
+    let world = World::new(&sweep(90, &[LANE], None)).await;
+    world.cloud.limit_room(Some(40));
+    run_lane(&world).await;
+    assert_all_launched_once(&world, 90, "40 at a time").await;
+    assert_eq!(world.cloud.launch_calls(), 3);
+}
+
+#[tokio::test]
+async fn no_capacity_anywhere_ends_with_failed_members_and_the_reason_not_with_a_loop() {
+    let world = World::new(&sweep(250, &[LANE], None)).await;
+    world.cloud.limit_room(Some(0));
+    run_lane(&world).await;
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    let members = world.members().await;
+    assert!(members.iter().all(|m| m.state == MemberState::Failed));
+    let reason = members[0].reason.clone().unwrap();
+    assert!(reason.contains("no capacity") && reason.contains("Insufficient"), "{reason}");
+    assert_eq!(world.sweep().await.live, 0);
+}
+
+#[tokio::test]
+async fn a_refused_launch_fails_the_lanes_members_with_ec2s_words() {
+    for error in [
+        Ec2Error::Quota("VcpuLimitExceeded: 5 vCPUs".to_owned()),
+        Ec2Error::Refused("InvalidAMIID.NotFound: ami-1".to_owned()),
+    ] {
+        let world = World::new(&sweep(150, &[LANE], None)).await;
+        world.cloud.fail_next([error.clone()]);
+        run_lane(&world).await;
+        assert_eq!(world.violations().await, Vec::<String>::new());
+        assert!(world.cloud.instances().is_empty());
+        let reason = world.members().await[149].reason.clone().unwrap();
+        assert_eq!(reason, error.to_string());
+    }
+}
+
+/// The members ended before the launch was recorded: EC2 refuses the token, the instances are found by their tag.
+#[tokio::test]
+async fn a_spent_token_is_looked_up_and_not_launched_again() {
+    let world = World::new(&sweep(30, &[LANE], None)).await;
+    // Template, intent and call happen, then the process dies before it records anything.
+    let call = 10;
+    world.faults.arm(Some(Death { call, when: When::After }));
+    assert!(world.faults.run(step(&world, 1_000)).await.is_none());
+    world.faults.arm(None);
+    assert_eq!(world.cloud.instances().len(), 30, "the death is not where the test wants it");
+    for instance in world.cloud.instances() {
+        world.cloud.put(&instance.arn, spawn_core::ports::InstanceState::Terminated, None);
+    }
+    run_lane(&world).await;
+    assert_all_launched_once(&world, 30, "found by tag").await;
+}
+
+#[tokio::test]
+async fn a_rolling_sweep_takes_no_more_than_its_slots() {
+    let world = World::new(&sweep(10, &[LANE], Some(3))).await;
+    let outputs = run_lane(&world).await;
+    assert_eq!(outputs.last().unwrap().next, Next::Slot);
+    assert_eq!(world.cloud.instances().len(), 3);
+    assert_eq!(world.sweep().await.live, 3);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn two_lanes_at_once_do_not_pass_the_limit_together() {
+    let west = "us-west-2.on-demand";
+    let world = World::new(&sweep(40, &[LANE, west], Some(5))).await;
+    let ports = ports(&world);
+    let input_west = Input {
+        lane: lane(west),
+        ..input(&world)
+    };
+    let (east, west) = tokio::join!(
+        handle(input(&world), &ports, 1_000, 1),
+        handle(input_west, &ports, 1_000, 2)
+    );
+    east.unwrap();
+    west.unwrap();
+    assert_eq!(world.sweep().await.live, 5);
+    assert_eq!(world.cloud.instances().len(), 5);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}

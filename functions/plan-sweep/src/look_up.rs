@@ -1,0 +1,59 @@
+//! Asks EC2 and Systems Manager what a plan needs to know, all regions at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+use spawn_core::errors::FunctionError;
+use spawn_core::plan::{Facts, Questions, RegionFacts};
+use spawn_core::ports::{DescribeOffers, ReadParameters};
+use spawn_core::region::Region;
+
+/// The answers to the questions of every region.
+///
+/// # Errors
+/// When a service does not answer. That something does not exist is an answer.
+pub(crate) async fn answers(
+    ec2: &impl DescribeOffers,
+    parameters: &impl ReadParameters,
+    questions: BTreeMap<Region, Questions>,
+) -> Result<Facts, FunctionError> {
+    let regions = questions.into_iter().map(|(region, questions)| async move {
+        let facts = of_region(ec2, parameters, &region, questions).await?;
+        Ok::<_, FunctionError>((region, facts))
+    });
+    Ok(try_join_all(regions).await?.into_iter().collect())
+}
+
+async fn of_region(
+    ec2: &impl DescribeOffers,
+    parameters: &impl ReadParameters,
+    region: &Region,
+    questions: Questions,
+) -> Result<RegionFacts, FunctionError> {
+    let mut facts = RegionFacts::default();
+    let names: Vec<String> = questions.types.into_iter().collect();
+    for one in ec2.instance_types(region, &names).await? {
+        facts.types.insert(one.name.clone(), one);
+    }
+    let architectures: BTreeSet<&String> =
+        facts.types.values().filter_map(|one| one.architectures.first()).collect();
+    let mut images = questions.images;
+    for template in &questions.parameters {
+        for architecture in &architectures {
+            let name = template.replace("{arch}", architecture);
+            if facts.parameters.contains_key(&name) {
+                continue;
+            }
+            if let Some(image) = parameters.parameter(region, &name).await? {
+                images.insert(image.clone());
+                facts.parameters.insert(name, image);
+            }
+        }
+    }
+    for id in images {
+        if let Some(image) = ec2.image(region, &id).await? {
+            facts.images.insert(id, image);
+        }
+    }
+    Ok(facts)
+}

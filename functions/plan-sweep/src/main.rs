@@ -1,0 +1,2 @@
+//! Wires plan-sweep to AWS.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Wires track-instances to AWS.
+fn main() {}

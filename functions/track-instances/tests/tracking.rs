@@ -1,0 +1,220 @@
+//! Events that repeat, reorder, come too early or never; and who is woken.
+
+use serde_json::{Value, json};
+use simulation::{Cloud, Executions, MemoryLedger, World, lane, sweep};
+use spawn_core::ids::InstanceArn;
+use spawn_core::launch;
+use spawn_core::ledger::{self, Ledger};
+use spawn_core::ports::{InstanceState, LaunchInstances, LaunchRequest};
+use spawn_core::rows::{BatchRow, LaneRow, ProgramRow, batch_key, instance_key, lane_key, program_key};
+use spawn_core::state::MemberState;
+use track_instances::{Input, Ports, handle};
+
+const LANE: &str = "us-east-1.on-demand";
+
+fn ports(world: &World) -> Ports<'_, MemoryLedger, Cloud, Executions> {
+    Ports {
+        ledger: &world.ledger,
+        ec2: &world.cloud,
+        executions: &world.executions,
+    }
+}
+
+async fn call(world: &World, event: &Value, now: u64) -> Value {
+    let input = Input::parse(event).unwrap();
+    handle(input, &ports(world), now).await.unwrap()
+}
+
+/// A world whose members are all launched and recorded.
+async fn launched(members: u32, max_concurrent: Option<u32>) -> (World, Vec<InstanceArn>) {
+    let row = sweep(members, &[LANE], max_concurrent);
+    let world = World::new(&row).await;
+    let ledger = &world.ledger;
+    let key = lane_key(&world.sweep_id, &lane(LANE));
+    let lane_row: LaneRow = ledger::require(ledger, key).await.unwrap();
+    let key = batch_key(&world.sweep_id, &lane(LANE), 0);
+    let batch: BatchRow = ledger::require(ledger, key).await.unwrap();
+    let template = launch::template_of(&lane_row, 0, &world.home).unwrap();
+    world.cloud.ensure_template(&lane(LANE).region, &template).await.unwrap();
+    let count = members.min(max_concurrent.unwrap_or(members));
+    let (attempt, intent) = launch::begin(&row, &lane_row, &batch, count, 1_000).unwrap();
+    ledger.commit(intent).await.unwrap();
+    let request = LaunchRequest {
+        region: lane(LANE).region,
+        token: attempt.token.clone(),
+        template: template.name,
+        rung: attempt.rung.clone(),
+        count,
+        tags: vec![("spawn:sweep-id".to_owned(), world.sweep_id.to_string())],
+    };
+    let instances = world.cloud.launch(&request).await.unwrap();
+    let rows = world.members().await;
+    let pairs = launch::pair(&rows, &instances);
+    let program: ProgramRow =
+        ledger::require(ledger, program_key(&world.sweep_id, 0)).await.unwrap();
+    let programs = [(0, program)].into();
+    for writes in launch::record(&row, &attempt, pairs, &programs).unwrap() {
+        ledger.commit(writes).await.unwrap();
+    }
+    let arns = world.members().await.into_iter().filter_map(|m| m.instance).collect();
+    (world, arns)
+}
+
+fn state_event(arn: &InstanceArn, state: &str) -> Value {
+    json!({
+        "source": "aws.ec2",
+        "detail-type": "EC2 Instance State-change Notification",
+        "resources": [arn.to_string()],
+        "detail": {"instance-id": arn.instance_id, "state": state},
+    })
+}
+
+fn report_event(arn: &InstanceArn) -> Value {
+    json!({"detail-type": "Spawn Member Report", "detail": {"instance_arn": arn.to_string()}})
+}
+
+fn batch(events: &[Value], deliveries: u32) -> Value {
+    let record = |(number, event): (usize, &Value)| {
+        json!({
+            "messageId": format!("m{number}"),
+            "attributes": {"ApproximateReceiveCount": deliveries.to_string()},
+            "body": event.to_string(),
+        })
+    };
+    json!({"Records": events.iter().enumerate().map(record).collect::<Vec<_>>()})
+}
+
+fn report(world: &World, arn: &InstanceArn, exit_code: i64) {
+    let attributes = json!({"report_exit_code": exit_code, "report_at": 5, "report_result_key": "k"});
+    let attributes = attributes.as_object().unwrap().clone();
+    world.ledger.report(&instance_key(arn), attributes);
+}
+
+async fn states(world: &World) -> Vec<MemberState> {
+    world.members().await.iter().map(|member| member.state).collect()
+}
+
+#[tokio::test]
+async fn members_follow_their_instances_whatever_repeats_or_reorders() {
+    let (world, arns) = launched(3, None).await;
+    report(&world, &arns[0], 0);
+    report(&world, &arns[1], 3);
+    let events: Vec<Value> = vec![
+        state_event(&arns[0], "running"),
+        report_event(&arns[0]),
+        state_event(&arns[0], "shutting-down"),
+        state_event(&arns[0], "terminated"),
+        // The second member's events come backwards.
+        state_event(&arns[1], "terminated"),
+        state_event(&arns[1], "running"),
+        state_event(&arns[1], "pending"),
+        state_event(&arns[2], "terminated"),
+    ];
+    for round in 0..3 {
+        let answer = call(&world, &batch(&events, 1), 10_000).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}), "round {round}");
+        use MemberState::{Completed, Failed};
+        assert_eq!(states(&world).await, [Completed, Failed, Failed], "round {round}");
+        assert_eq!(world.violations().await, Vec::<String>::new(), "round {round}");
+    }
+    let members = world.members().await;
+    assert_eq!(members[0].exit_code, Some(0));
+    assert_eq!(members[0].result_key.as_deref(), Some("k"));
+    assert_eq!(members[1].reason.as_deref(), Some("exit code 3"));
+    assert!(members[2].reason.as_ref().unwrap().contains("without a report"));
+}
+
+#[tokio::test]
+async fn a_member_holds_its_slot_until_its_instance_ends() {
+    let (world, arns) = launched(2, Some(1)).await;
+    call(&world, &json!({"register": {"kind": "slot", "sweep_id": world.sweep_id, "lane": LANE, "task_token": "slot-1"}}), 1).await;
+    report(&world, &arns[0], 0);
+    call(&world, &batch(&[state_event(&arns[0], "running"), report_event(&arns[0])], 1), 2).await;
+    assert_eq!(world.executions.woken(), Vec::<String>::new());
+    assert_eq!(world.sweep().await.live, 1);
+    call(&world, &batch(&[state_event(&arns[0], "shutting-down")], 1), 3).await;
+    assert_eq!(world.executions.woken(), ["slot-1"]);
+    assert_eq!(world.sweep().await.live, 0);
+}
+
+#[tokio::test]
+async fn a_lane_that_registers_after_the_slot_was_freed_is_woken_at_once() {
+    let (world, arns) = launched(2, Some(1)).await;
+    call(&world, &batch(&[state_event(&arns[0], "terminated")], 1), 2).await;
+    call(&world, &json!({"register": {"kind": "slot", "sweep_id": world.sweep_id, "lane": LANE, "task_token": "late"}}), 3).await;
+    assert_eq!(world.executions.woken(), ["late"]);
+}
+
+#[tokio::test]
+async fn the_sweep_is_woken_when_its_last_member_ends_in_either_order() {
+    for register_first in [true, false] {
+        let (world, arns) = launched(2, None).await;
+        let register = json!({"register": {"kind": "completion", "sweep_id": world.sweep_id, "task_token": "t"}});
+        if register_first {
+            call(&world, &register, 1).await;
+        }
+        call(&world, &batch(&[state_event(&arns[0], "terminated")], 1), 2).await;
+        assert!(world.executions.woken().is_empty());
+        call(&world, &batch(&[state_event(&arns[1], "terminated")], 1), 3).await;
+        if !register_first {
+            call(&world, &register, 4).await;
+        }
+        assert_eq!(world.executions.woken(), ["t"], "{register_first}");
+    }
+}
+
+#[tokio::test]
+async fn events_of_strangers_come_back_twice_and_are_dropped_then() {
+    let (world, arns) = launched(1, None).await;
+    let stranger = InstanceArn {
+        instance_id: "i-0123456789abcdef0".to_owned(),
+        ..arns[0].clone()
+    };
+    let event = [state_event(&stranger, "running")];
+    for (deliveries, failures) in [(1, 1), (2, 1), (3, 0)] {
+        let answer = call(&world, &batch(&event, deliveries), 1).await;
+        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), failures);
+    }
+    let answer = call(&world, &batch(&[report_event(&stranger)], 1), 1).await;
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+}
+
+#[tokio::test]
+async fn a_message_that_is_no_event_is_dropped_and_harms_no_other() {
+    let (world, arns) = launched(1, None).await;
+    let mut event = batch(&[json!({"detail-type": "Weather"}), state_event(&arns[0], "running")], 1);
+    event["Records"].as_array_mut().unwrap().push(json!({"messageId": "x", "body": "not json"}));
+    assert_eq!(call(&world, &event, 1).await, json!({"batchItemFailures": []}));
+    assert_eq!(states(&world).await, [MemberState::Running]);
+}
+
+#[tokio::test]
+async fn reconcile_repairs_what_lost_events_left_behind_and_wakes() {
+    let (world, arns) = launched(3, None).await;
+    call(&world, &json!({"register": {"kind": "completion", "sweep_id": world.sweep_id, "task_token": "t"}}), 1).await;
+    report(&world, &arns[0], 0);
+    world.cloud.put(&arns[0], InstanceState::Terminated, None);
+    world.cloud.put(&arns[1], InstanceState::Running, None);
+    world.cloud.put(&arns[2], InstanceState::Terminated, Some("Server.SpotInstanceTermination"));
+    let answer = call(&world, &json!({"reconcile": {}}), 2_000).await;
+    assert_eq!(answer["repaired"], 3);
+    use MemberState::{Completed, Interrupted, Running};
+    assert_eq!(states(&world).await, [Completed, Running, Interrupted]);
+    assert!(world.executions.woken().is_empty());
+    world.cloud.put(&arns[1], InstanceState::Terminated, None);
+    call(&world, &json!({"reconcile": {}}), 3_000).await;
+    assert_eq!(world.executions.woken(), ["t"]);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_spot_notice_makes_the_end_an_interruption() {
+    let (world, arns) = launched(1, None).await;
+    let notice = json!({
+        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "resources": [arns[0].to_string()],
+        "detail": {"instance-id": arns[0].instance_id, "instance-action": "terminate"},
+    });
+    call(&world, &batch(&[notice, state_event(&arns[0], "shutting-down")], 1), 1).await;
+    assert_eq!(states(&world).await, [MemberState::Interrupted]);
+}

@@ -1,0 +1,116 @@
+//! What an instance is to be: the settings of a member, after all levels of the document are laid over each other.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::region::Region;
+
+/// How a member is run. Members with equal settings share one value, so that 100,000 of them stay small.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Settings {
+    /// The region that the member is pinned to; `None` leaves it to the sweep's regions.
+    pub region: Option<Region>,
+    /// The availability zone that it is pinned to; it lies in `region`, which is then given.
+    pub availability_zone: Option<String>,
+    /// The instance types that will do.
+    pub instance_types: InstanceTypes,
+    /// On which market it is bought.
+    pub spot: Spot,
+    /// The image that it boots.
+    pub ami: Option<Ami>,
+    /// The key pair to log in with.
+    pub key_name: Option<String>,
+    /// The name or ARN of the role or instance profile that it gets.
+    pub iam_role: Option<String>,
+    /// Its security groups; none means the default one of its network.
+    pub security_group_ids: Vec<String>,
+    /// The subnets that it may stand in; none means the default ones.
+    pub subnet_ids: Vec<String>,
+    /// A script that runs at boot, before the command.
+    pub user_data: Option<String>,
+    /// The program to run, as a shell command.
+    pub command: Option<String>,
+    /// How long it may live.
+    pub ttl: Ttl,
+    /// How long it may be idle; `None` for ever.
+    pub idle_timeout_s: Option<u64>,
+    /// Whether it hibernates, rather than ends, when it has been idle for too long.
+    pub hibernate_on_idle: bool,
+    /// What becomes of the instance when its work is done.
+    pub on_complete: OnComplete,
+    /// A file whose appearance says that the work is done, beside the end of the command.
+    pub completion_file: Option<String>,
+    /// How long the instance stays up once its work is done.
+    pub completion_delay_s: u64,
+    /// The DNS label that it asks for.
+    pub dns_name: Option<String>,
+}
+
+/// The instance types that will do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceTypes {
+    /// Types in order of preference, at least one.
+    Exact(Vec<String>),
+    /// Types and patterns (`c5.*`) in order of preference, at least one of them a pattern.
+    Pattern(Vec<String>),
+}
+
+impl InstanceTypes {
+    /// The types and patterns in order of preference.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Exact(names) | Self::Pattern(names) => names,
+        }
+    }
+}
+
+/// On which market an instance is bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spot {
+    /// On demand (`spot: false`).
+    OnDemand,
+    /// On the spot market, or not at all (`spot: true`).
+    Spot,
+    /// On the spot market, and on demand where that has no capacity (`spot: fallback`).
+    SpotThenOnDemand,
+}
+
+/// The image that an instance boots.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ami {
+    /// One image. Images belong to a region: with several regions use one of the other two.
+    Id(String),
+    /// An image for each region.
+    ByRegion(BTreeMap<Region, String>),
+    /// The name of an SSM public parameter, looked up in each region; `{arch}` in it stands for `x86_64` or `arm64`.
+    Parameter(String),
+}
+
+/// How long an instance may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ttl {
+    /// At most so many seconds.
+    Seconds(u64),
+    /// As long as it likes, because the document says so (`ttl: none`).
+    None,
+}
+
+/// What becomes of an instance when its work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnComplete {
+    /// It is terminated.
+    Terminate,
+    /// It is stopped.
+    Stop,
+    /// It is hibernated.
+    Hibernate,
+    /// It stays as it is until its ttl.
+    None,
+}

@@ -1,0 +1,78 @@
+//! The error of a function: what the state machines can tell apart and act on.
+
+use crate::document::Faults;
+use crate::ledger::LedgerError;
+use crate::ports::{Ec2Error, ServiceError};
+
+/// Why a function failed. [`FunctionError::error_type`] is the name that `ErrorEquals` in a state machine matches.
+#[derive(Debug, thiserror::Error)]
+pub enum FunctionError {
+    /// The user's document is at fault; every fault is listed.
+    #[error(transparent)]
+    InvalidSweep(#[from] Faults),
+    /// A service asks for fewer requests. Try again later.
+    #[error("throttled: {0}")]
+    Throttled(String),
+    /// Another writer was faster, again and again. Try again.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// A service did not answer. Try again.
+    #[error("no answer: {0}")]
+    Transient(String),
+    /// The deployment is at fault: a permission, a missing table, a wrong setting. An operator must act.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// spawn is at fault.
+    #[error("defect: {0}")]
+    Bug(String),
+}
+
+impl FunctionError {
+    /// The stable name of the error's kind.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::InvalidSweep(_) => "InvalidSweep",
+            Self::Throttled(_) => "Spawn.Throttled",
+            Self::Conflict(_) => "Spawn.Conflict",
+            Self::Transient(_) => "Spawn.Transient",
+            Self::Config(_) => "Spawn.Config",
+            Self::Bug(_) => "Spawn.Bug",
+        }
+    }
+}
+
+impl From<LedgerError> for FunctionError {
+    fn from(error: LedgerError) -> Self {
+        let text = error.to_string();
+        match error {
+            LedgerError::Condition { .. } => Self::Conflict(text),
+            LedgerError::Busy(_) => Self::Throttled(text),
+            LedgerError::Unavailable(_) => Self::Transient(text),
+            LedgerError::Refused(_) => Self::Config(text),
+            LedgerError::Corrupt { .. } => Self::Bug(text),
+        }
+    }
+}
+
+impl From<Ec2Error> for FunctionError {
+    fn from(error: Ec2Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Ec2Error::Throttled(_) => Self::Throttled(text),
+            Ec2Error::Transient(_) | Ec2Error::NoCapacity(_) => Self::Transient(text),
+            Ec2Error::Quota(_) | Ec2Error::Refused(_) => Self::Config(text),
+            Ec2Error::TokenSpent(_) => Self::Bug(text),
+        }
+    }
+}
+
+impl From<ServiceError> for FunctionError {
+    fn from(error: ServiceError) -> Self {
+        let text = error.to_string();
+        match error {
+            ServiceError::Transient { .. } => Self::Transient(text),
+            ServiceError::Refused { .. } => Self::Config(text),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The plan as a dry run shows it.
+
+use serde_json::{Value, json};
+
+use crate::boot;
+use crate::plan::Plan;
+use crate::rows::{LaneRow, MemberRow, Shape};
+
+/// Members that a dry run's answer shows in full; all of them are in the manifest. (A state's output holds 256 KiB.)
+const MEMBERS_SHOWN_MAX: usize = 20;
+
+/// What will be launched, lane by lane, and what each member gets.
+///
+/// # Errors
+/// When a member's parameters are not readable.
+pub fn summary(plan: &Plan, manifest: &str) -> Result<Value, serde_json::Error> {
+    let lanes: Vec<Value> = plan.lanes.iter().map(|lane| lane_summary(plan, lane)).collect();
+    let mut shown = 0;
+    let mut members = Vec::new();
+    for (member, shape) in plan.members.iter().zip(&plan.shapes).take(MEMBERS_SHOWN_MAX) {
+        let member = member_summary(plan, member, *shape)?;
+        // Large parameters must not push the answer over the limit.
+        shown += member.to_string().len();
+        if shown > 100_000 {
+            break;
+        }
+        members.push(member);
+    }
+    let more = plan.members.len() - members.len();
+    Ok(json!({
+        "sweep_id": plan.sweep.sweep_id,
+        "members": plan.sweep.members,
+        "max_concurrent": plan.sweep.max_concurrent,
+        "max_concurrent_per_region": plan.sweep.max_concurrent_per_region,
+        "budget": plan.sweep.budget.map(|budget| budget.to_string()),
+        "lanes": lanes,
+        "member_plans": members,
+        "members_not_shown": more,
+        "all_members": manifest,
+        "cost_usd": null,
+        "cost_note": "prices are not known to this version",
+    }))
+}
+
+fn lane_summary(plan: &Plan, lane: &LaneRow) -> Value {
+    let batches = plan.batches.iter().filter(|batch| batch.lane == lane.lane);
+    json!({
+        "lane": lane.lane,
+        "members": lane.pending,
+        "launch_calls": batches.count(),
+        "longest_ttl_s": lane.ttl_s,
+        "shapes": lane.shapes,
+    })
+}
+
+/// Everything that one member gets.
+///
+/// # Errors
+/// When its parameters are not readable.
+pub fn member_summary(
+    plan: &Plan,
+    member: &MemberRow,
+    shape: u32,
+) -> Result<Value, serde_json::Error> {
+    let lane = plan.lanes.iter().find(|lane| lane.lane == member.lane);
+    let shape: Option<&Shape> = usize::try_from(shape)
+        .ok()
+        .and_then(|index| lane.and_then(|lane| lane.shapes.get(index)));
+    let program = usize::try_from(member.program)
+        .ok()
+        .and_then(|index| plan.programs.get(index));
+    Ok(json!({
+        "index": member.index,
+        "name": member.name,
+        "lane": member.lane,
+        "params": member.params()?,
+        "launched_with": shape,
+        "ttl_s": program.and_then(|program| program.ttl_s),
+        "idle_timeout_s": program.and_then(|program| program.idle_timeout_s),
+        "on_complete": program.map(|program| program.on_complete),
+        "command": program.and_then(|program| program.command.clone()),
+        "user_data": program.and_then(|program| program.user_data.clone()),
+        "inputs": program.map(|program| program.inputs.clone()),
+        "environment": boot::environment(&plan.sweep, member)?
+            .into_iter()
+            .collect::<std::collections::BTreeMap<_, _>>(),
+        "results": format!("s3://{}/{}/", plan.sweep.results_bucket,
+            boot::results_prefix(plan.sweep.sweep_id.as_str(), member.index)),
+    }))
+}

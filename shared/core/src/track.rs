@@ -1,0 +1,374 @@
+//! Applies observations to the ledger, and wakes who waits for what they bring about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::errors::FunctionError;
+use crate::ids::{InstanceArn, SweepId};
+use crate::launch::slot_change;
+use crate::ledger::{
+    self, require_all, Condition, Expect, Ledger, LedgerError, Path, Stored, Versioned, Write, path,
+};
+use crate::lifecycle::{Circumstances, Observation, observe};
+use crate::ports::{CloudInstance, ListInstances, WakeExecutions};
+use crate::region::Region;
+use crate::rows::{
+    InstanceRow, MemberRow, OnComplete, ProgramRow, SlotRow, SweepRow, instance_key, member_key,
+    program_key, shard_pk, slot_key, sweep_key, sweep_pk,
+};
+use crate::state::SweepStatus;
+
+/// What came of a number of observations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The instances that the ledger does not know, or not yet.
+    pub unknown: BTreeSet<InstanceArn>,
+    /// The sweeps of the others, changed or not.
+    pub sweeps: BTreeSet<SweepId>,
+    /// Instances whose member is complete and which are to be stopped.
+    pub to_stop: BTreeSet<InstanceArn>,
+    /// Moves that the states do not allow, in words. They are dropped: the ledger is ahead of the observation.
+    pub illegal: Vec<String>,
+    /// How many members changed.
+    pub changed: usize,
+}
+
+/// How often a transaction is rebuilt from fresh rows when another writer was faster.
+const TRIES_MAX: u32 = 8;
+
+/// Members in one transaction, beside the row of their sweep.
+const MEMBERS_MAX: usize = 99;
+
+/// Applies `observations` in their order. Repeating them changes nothing.
+///
+/// # Errors
+/// When the ledger does not answer, or other writers were faster too often. What was applied by then stays applied.
+pub async fn apply(
+    ledger: &impl Ledger,
+    observations: &[(InstanceArn, Observation)],
+    now: u64,
+) -> Result<Applied, FunctionError> {
+    let mut applied = Applied::default();
+    let arns: Vec<InstanceArn> = observations
+        .iter()
+        .map(|(arn, _)| arn.clone())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let mut by_sweep: BTreeMap<SweepId, Vec<InstanceRow>> = BTreeMap::new();
+    let keys: Vec<_> = arns.iter().map(instance_key).collect();
+    for (arn, row) in arns.into_iter().zip(ledger.get(&keys).await?) {
+        match row.map(InstanceRow::from_row).transpose()? {
+            Some(row) => by_sweep.entry(row.sweep_id.clone()).or_default().push(row),
+            None => {
+                applied.unknown.insert(arn);
+            }
+        }
+    }
+    for (sweep, instances) in by_sweep {
+        for chunk in instances.chunks(MEMBERS_MAX) {
+            apply_chunk(ledger, &sweep, chunk, observations, now, &mut applied).await?;
+        }
+        applied.sweeps.insert(sweep);
+    }
+    Ok(applied)
+}
+
+/// Applies what was observed of some instances of one sweep, in one transaction.
+async fn apply_chunk(
+    ledger: &impl Ledger,
+    sweep_id: &SweepId,
+    instances: &[InstanceRow],
+    observations: &[(InstanceArn, Observation)],
+    now: u64,
+    applied: &mut Applied,
+) -> Result<(), FunctionError> {
+    for _ in 0..TRIES_MAX {
+        let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+        let keys: Vec<_> = instances
+            .iter()
+            .map(|row| member_key(sweep_id, sweep.shards, row.member_index))
+            .collect();
+        let mut writes = Vec::new();
+        let mut changes = Changes::default();
+        let mut to_stop = Vec::new();
+        let members = require_all::<MemberRow>(ledger, keys).await?;
+        let on_complete = on_complete(ledger, &members).await?;
+        for (instance, before) in instances.iter().zip(members) {
+            // The member may have another instance by now; what is seen of the old one concerns it no more.
+            if before.instance.as_ref() != Some(&instance.instance) {
+                continue;
+            }
+            let on_complete = on_complete
+                .get(&before.program)
+                .copied()
+                .unwrap_or(OnComplete::Terminate);
+            let around = Circumstances {
+                report: instance.report(),
+                on_complete,
+                sweep: sweep.status,
+                now,
+            };
+            let mut after = before.clone();
+            let mut seen = observations.iter().filter(|(arn, _)| *arn == instance.instance);
+            for (_, observation) in seen.by_ref() {
+                match observe(&after, observation, &around) {
+                    Ok(Some(next)) => after = next,
+                    Ok(None) => {}
+                    Err(illegal) => applied.illegal.push(format!("{sweep_id}: {illegal}")),
+                }
+            }
+            if on_complete == OnComplete::Stop && after.live && after.state.is_ended() {
+                to_stop.push(instance.instance.clone());
+            }
+            if after != before {
+                changes.add(&before, &after);
+                writes.push(after.replace()?);
+            }
+        }
+        let changed = writes.len();
+        let additions = changes.additions();
+        if !additions.is_empty() {
+            writes.push(Write::Update {
+                key: sweep_key(sweep_id),
+                set: Vec::new(),
+                remove: Vec::new(),
+                add: additions,
+                when: Vec::new(),
+            });
+        }
+        if !writes.is_empty() {
+            match ledger.commit(writes).await {
+                Ok(()) => {}
+                Err(LedgerError::Condition { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        applied.changed += changed;
+        applied.to_stop.extend(to_stop);
+        return Ok(());
+    }
+    Err(FunctionError::Conflict(format!(
+        "the members of {sweep_id} changed {TRIES_MAX} times while they were written"
+    )))
+}
+
+/// What happens to the members' instances at their end, by program.
+async fn on_complete(
+    ledger: &impl Ledger,
+    members: &[MemberRow],
+) -> Result<BTreeMap<u32, OnComplete>, FunctionError> {
+    let keys = members
+        .iter()
+        .map(|member| program_key(&member.sweep_id, member.program))
+        .collect::<BTreeSet<_>>();
+    let programs: Vec<ProgramRow> = require_all(ledger, keys.into_iter().collect()).await?;
+    Ok(programs
+        .into_iter()
+        .map(|program| (program.program, program.on_complete))
+        .collect())
+}
+
+/// How a sweep's counters change with its members.
+#[derive(Default)]
+struct Changes(BTreeMap<Path, i64>);
+
+impl Changes {
+    fn add(&mut self, before: &MemberRow, after: &MemberRow) {
+        if before.state != after.state {
+            self.by(path(&["counts", before.state.as_str()]), -1);
+            self.by(path(&["counts", after.state.as_str()]), 1);
+        }
+        if before.live && !after.live {
+            for (counter, by) in slot_change(after.lane.region.as_str(), -1) {
+                self.by(counter, by);
+            }
+        }
+    }
+
+    fn by(&mut self, counter: Path, by: i64) {
+        *self.0.entry(counter).or_insert(0) += by;
+    }
+
+    fn additions(self) -> Vec<(Path, i64)> {
+        self.0.into_iter().filter(|(_, by)| *by != 0).collect()
+    }
+}
+
+/// Who waits, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// A lane, for a free slot.
+    Slot(crate::ids::LaneId),
+    /// The sweep's execution, for the end of all members.
+    Completion,
+}
+
+/// Notes the task token of an execution that waits, and wakes it at once when what it waits for is there already: whoever
+/// of the two, the one who waits and the one who brings it about, writes second sees the other.
+///
+/// # Errors
+/// When the ledger or Step Functions does not answer. Repeatable.
+pub async fn register(
+    ledger: &impl Ledger,
+    executions: &impl WakeExecutions,
+    sweep_id: &SweepId,
+    waiting: Waiting,
+    task_token: String,
+    now: u64,
+) -> Result<(), FunctionError> {
+    match waiting {
+        Waiting::Slot(lane) => {
+            let row = SlotRow {
+                sweep_id: sweep_id.clone(),
+                lane,
+                task_token,
+                version: now,
+            };
+            ledger.put_all(vec![row.row()?]).await?;
+        }
+        Waiting::Completion => {
+            let token = (path(&["completion_token"]), Value::from(task_token));
+            note_completion_token(ledger, sweep_id, token).await?;
+        }
+    }
+    wake(ledger, executions, sweep_id).await
+}
+
+/// Sets the token, and the status to `running` while the sweep is not drained: all that will be launched has been.
+async fn note_completion_token(
+    ledger: &impl Ledger,
+    sweep_id: &SweepId,
+    token: (Path, Value),
+) -> Result<(), FunctionError> {
+    let update = |set, when| Write::Update {
+        key: sweep_key(sweep_id),
+        set,
+        remove: Vec::new(),
+        add: Vec::new(),
+        when,
+    };
+    let status = path(&["status"]);
+    let running = (status.clone(), Value::from(SweepStatus::Running.as_str()));
+    let launching = Condition::Equals(status, Value::from(SweepStatus::Launching.as_str()));
+    match ledger
+        .commit(vec![update(vec![token.clone(), running], vec![launching])])
+        .await
+    {
+        Err(LedgerError::Condition { .. }) => {
+            Ok(ledger.commit(vec![update(vec![token], Vec::new())]).await?)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Wakes the executions of a sweep whose waiting is over. Called after every change, and again by reconcile, so that a death
+/// between a change and its wake-up is made good.
+///
+/// # Errors
+/// When the ledger or Step Functions does not answer. Repeatable.
+pub async fn wake(
+    ledger: &impl Ledger,
+    executions: &impl WakeExecutions,
+    sweep_id: &SweepId,
+) -> Result<(), FunctionError> {
+    let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+    if sweep.is_over()
+        && let Some(token) = &sweep.completion_token
+    {
+        executions.wake(token).await?;
+    }
+    if sweep.max_concurrent.is_none() && sweep.max_concurrent_per_region.is_none() {
+        return Ok(());
+    }
+    let slots: Vec<SlotRow> = ledger::load_all(ledger, &sweep_pk(sweep_id), "SLOT#").await?;
+    for slot in slots {
+        if !sweep.status.may_launch() || sweep.free_slots(&slot.lane.region) > 0 {
+            executions.wake(&slot.task_token).await?;
+            let delete = Write::Delete {
+                key: slot_key(sweep_id, &slot.lane),
+                expect: Expect::Version(slot.version),
+            };
+            match ledger.commit(vec![delete]).await {
+                // The lane waits again already, with a new token.
+                Ok(()) | Err(LedgerError::Condition { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How long after its launch an instance may be missing from EC2's answers: they are eventually consistent, mostly within
+/// seconds (Amazon EC2 Developer Guide, "Eventual consistency").
+const MISSING_GRACE_MS: u64 = 10 * 60 * 1000;
+
+/// What reconcile found in one region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Members whose row was behind the cloud, and is not any more.
+    pub repaired: usize,
+    /// Instances of the sweep that are neither gone nor on their way.
+    pub living: Vec<CloudInstance>,
+    /// Those of them that no row of the ledger knows.
+    pub unknown: BTreeSet<InstanceArn>,
+    /// Instances that the ledger takes for alive and EC2 does not show, or not yet.
+    pub unseen: BTreeSet<InstanceArn>,
+}
+
+/// Brings the ledger in line with what EC2 shows of a sweep in one region. The cloud is listed first: a member that is
+/// recorded meanwhile is then newer than the list, and the grace keeps it.
+///
+/// # Errors
+/// When EC2's list is not complete or the ledger does not answer; nothing is concluded from an incomplete list.
+pub async fn reconcile(
+    ledger: &impl Ledger,
+    cloud: &impl ListInstances,
+    sweep_id: &SweepId,
+    region: &Region,
+    now: u64,
+) -> Result<Reconciled, FunctionError> {
+    let instances = cloud.list(region, sweep_id).await?;
+    let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+    let mut observations: Vec<(InstanceArn, Observation)> = instances
+        .iter()
+        .map(|i| {
+            let seen = Observation::State(i.state, i.state_reason.clone());
+            (i.arn.clone(), seen)
+        })
+        .collect();
+    let shown: BTreeSet<&InstanceArn> = instances.iter().map(|i| &i.arn).collect();
+    let mut unseen = BTreeSet::new();
+    for shard in 0..sweep.shards {
+        let members: Vec<MemberRow> =
+            ledger::load_all(ledger, &shard_pk(sweep_id, shard), "MEMBER#").await?;
+        for member in members.into_iter().filter(|member| member.live) {
+            let Some(arn) = member.instance else { continue };
+            if arn.region != *region || shown.contains(&arn) {
+                continue;
+            }
+            if member.launched_at.unwrap_or(now) + MISSING_GRACE_MS < now {
+                observations.push((arn, Observation::Gone));
+            } else {
+                unseen.insert(arn);
+            }
+        }
+    }
+    let applied = apply(ledger, &observations, now).await?;
+    let living: Vec<CloudInstance> = instances
+        .into_iter()
+        .filter(|instance| !instance.state.is_ending())
+        .collect();
+    let unknown = living
+        .iter()
+        .map(|instance| instance.arn.clone())
+        .filter(|arn| applied.unknown.contains(arn))
+        .collect();
+    Ok(Reconciled {
+        repaired: applied.changed,
+        living,
+        unknown,
+        unseen,
+    })
+}

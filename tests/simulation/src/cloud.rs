@@ -1,0 +1,232 @@
+//! EC2 in memory: launches by token, remembers what it launched, and answers repeats as EC2 does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use spawn_core::ids::{ClientToken, InstanceArn, SweepId};
+use spawn_core::ports::{
+    CloudInstance, Ec2Error, EndInstances, InstanceState, LaunchInstances, LaunchRequest,
+    ListInstances, StopInstances, Template,
+};
+use spawn_core::region::Region;
+
+use crate::faults::Faults;
+
+#[derive(Clone, Debug)]
+struct Launched {
+    request: LaunchRequest,
+    instances: Vec<CloudInstance>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    now: u64,
+    next_id: u64,
+    templates: BTreeMap<(Region, String), Template>,
+    launches: BTreeMap<String, Launched>,
+    errors: Vec<Ec2Error>,
+    room: Option<usize>,
+    calls: usize,
+}
+
+/// EC2 in memory.
+#[derive(Debug, Default)]
+pub struct Cloud {
+    state: Mutex<State>,
+    faults: Arc<Faults>,
+}
+
+impl Cloud {
+    /// An EC2 without instances whose calls `faults` counts.
+    #[must_use]
+    pub fn new(faults: Arc<Faults>) -> Self {
+        Self {
+            state: Mutex::default(),
+            faults,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the time, in ms since 1970.
+    pub fn set_now(&self, now: u64) {
+        self.state().now = now;
+    }
+
+    /// The next launch calls fail with these errors, in this order.
+    pub fn fail_next(&self, errors: impl IntoIterator<Item = Ec2Error>) {
+        self.state().errors.extend(errors);
+    }
+
+    /// From now on a launch gets at most so many instances.
+    pub fn limit_room(&self, room: Option<usize>) {
+        self.state().room = room;
+    }
+
+    /// How many launch calls were made.
+    #[must_use]
+    pub fn launch_calls(&self) -> usize {
+        self.state().calls
+    }
+
+    /// All instances that were ever launched.
+    #[must_use]
+    pub fn instances(&self) -> Vec<CloudInstance> {
+        let state = self.state();
+        state.launches.values().flat_map(|l| l.instances.clone()).collect()
+    }
+
+    /// Moves an instance to a state.
+    pub fn put(&self, arn: &InstanceArn, to: InstanceState, reason: Option<&str>) {
+        for launch in self.state().launches.values_mut() {
+            for instance in launch.instances.iter_mut().filter(|i| i.arn == *arn) {
+                instance.state = to;
+                instance.state_reason = reason.map(str::to_owned);
+            }
+        }
+    }
+
+    /// Moves all instances of these ids in a region to a state.
+    fn put_ids(&self, region: &Region, ids: &[String], to: InstanceState) {
+        for launch in self.state().launches.values_mut() {
+            for instance in &mut launch.instances {
+                if instance.arn.region == *region && ids.contains(&instance.arn.instance_id) {
+                    instance.state = to;
+                }
+            }
+        }
+    }
+
+    fn launch_now(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
+        let mut state = self.state();
+        state.calls += 1;
+        if !state.errors.is_empty() {
+            return Err(state.errors.remove(0));
+        }
+        if let Some(before) = state.launches.get(request.token.as_str()) {
+            if before.request != *request {
+                return Err(Ec2Error::TokenSpent("IdempotentParameterMismatch".to_owned()));
+            }
+            if before.instances.iter().any(|i| i.state.is_ending()) {
+                return Err(Ec2Error::TokenSpent("IdempotentInstanceTerminated".to_owned()));
+            }
+            return Ok(before.instances.clone());
+        }
+        let template = (request.region.clone(), request.template.clone());
+        if !state.templates.contains_key(&template) {
+            let text = "InvalidLaunchTemplateName.NotFoundException".to_owned();
+            return Err(Ec2Error::Refused(text));
+        }
+        let count = usize::try_from(request.count).unwrap_or(usize::MAX);
+        let count = count.min(state.room.unwrap_or(usize::MAX));
+        if count == 0 {
+            let text = "InsufficientInstanceCapacity".to_owned();
+            return Err(Ec2Error::NoCapacity(text));
+        }
+        let mut instances = Vec::new();
+        for _ in 0..count {
+            state.next_id += 1;
+            // Ids that do not ascend with the launch, as EC2's do not.
+            let id = state.next_id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            instances.push(CloudInstance {
+                arn: InstanceArn {
+                    partition: "aws".to_owned(),
+                    region: request.region.clone(),
+                    account: "000000000000".to_owned(),
+                    instance_id: format!("i-{id:017x}"),
+                },
+                state: InstanceState::Pending,
+                instance_type: request.rung.instance_type.clone(),
+                market: request.rung.market,
+                availability_zone: format!("{}a", request.region),
+                launched_at: state.now,
+                state_reason: None,
+            });
+        }
+        let launched = Launched {
+            request: request.clone(),
+            instances: instances.clone(),
+        };
+        state.launches.insert(request.token.as_str().to_owned(), launched);
+        Ok(instances)
+    }
+}
+
+impl LaunchInstances for Cloud {
+    async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
+        self.faults
+            .call(|| {
+                let key = (region.clone(), template.name.clone());
+                self.state().templates.entry(key).or_insert_with(|| template.clone());
+                Ok(())
+            })
+            .await
+    }
+
+    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
+        self.faults.call(|| self.launch_now(request)).await
+    }
+
+    async fn launched_by(
+        &self,
+        _region: &Region,
+        token: &ClientToken,
+    ) -> Result<Vec<CloudInstance>, Ec2Error> {
+        self.faults
+            .call(|| {
+                let state = self.state();
+                let launch = state.launches.get(token.as_str());
+                Ok(launch.map(|l| l.instances.clone()).unwrap_or_default())
+            })
+            .await
+    }
+}
+
+impl ListInstances for Cloud {
+    async fn list(&self, region: &Region, sweep: &SweepId) -> Result<Vec<CloudInstance>, Ec2Error> {
+        self.faults
+            .call(|| {
+                let tag = ("spawn:sweep-id".to_owned(), sweep.to_string());
+                let state = self.state();
+                let of_sweep = state.launches.values().filter(|l| l.request.tags.contains(&tag));
+                Ok(of_sweep
+                    .flat_map(|launch| launch.instances.clone())
+                    .filter(|instance| instance.arn.region == *region)
+                    .collect())
+            })
+            .await
+    }
+}
+
+impl EndInstances for Cloud {
+    async fn terminate(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
+        self.faults
+            .call(|| {
+                self.put_ids(region, instance_ids, InstanceState::Terminated);
+                Ok(())
+            })
+            .await
+    }
+
+    async fn delete_template(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
+        self.faults
+            .call(|| {
+                self.state().templates.remove(&(region.clone(), name.to_owned()));
+                Ok(())
+            })
+            .await
+    }
+}
+
+impl StopInstances for Cloud {
+    async fn stop(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
+        self.faults
+            .call(|| {
+                self.put_ids(region, instance_ids, InstanceState::Stopped);
+                Ok(())
+            })
+            .await
+    }
+}

@@ -1,0 +1,12 @@
+//! The outside world in memory: a ledger, an EC2 and the executions that wait, on virtual time, with deaths at chosen
+//! calls. The handlers of the functions run on it unchanged.
+
+mod cloud;
+mod faults;
+mod ledger;
+mod world;
+
+pub use cloud::Cloud;
+pub use faults::{Death, Faults, When};
+pub use ledger::MemoryLedger;
+pub use world::{Executions, World, lane, sweep};

@@ -1,0 +1,311 @@
+//! A sweep in the ledger, ready to be launched, and the invariants that must hold whatever happened to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use spawn_core::boot::Home;
+use spawn_core::ids::{LaneId, SweepId};
+use spawn_core::ledger::{self, Ledger, Stored};
+use spawn_core::ports::{ServiceError, WakeExecutions};
+use spawn_core::rows::{
+    BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count, shard_pk,
+    sweep_key, sweep_pk,
+};
+use spawn_core::state::{Counts, MemberState, SweepStatus};
+
+use crate::cloud::Cloud;
+use crate::faults::Faults;
+use crate::ledger::MemoryLedger;
+
+/// Executions that wait for a task token.
+#[derive(Debug, Default)]
+pub struct Executions(Mutex<Vec<String>>);
+
+impl Executions {
+    /// The tokens that were answered, in order.
+    #[must_use]
+    pub fn woken(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl WakeExecutions for Executions {
+    async fn wake(&self, task_token: &str) -> Result<(), ServiceError> {
+        let mut woken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        woken.push(task_token.to_owned());
+        Ok(())
+    }
+}
+
+/// A world with one planned sweep.
+#[derive(Debug)]
+pub struct World {
+    /// Counts calls and kills.
+    pub faults: Arc<Faults>,
+    /// The ledger.
+    pub ledger: MemoryLedger,
+    /// EC2.
+    pub cloud: Cloud,
+    /// Who waits.
+    pub executions: Executions,
+    /// Where instances find the ledger.
+    pub home: Home,
+    /// The sweep.
+    pub sweep_id: SweepId,
+}
+
+/// The lane of this name.
+///
+/// # Panics
+/// When there is no such lane.
+#[must_use]
+pub fn lane(name: &str) -> LaneId {
+    match name.parse() {
+        Ok(lane) => lane,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A sweep's row as planning leaves it: `members` members, spread over `lanes` in equal blocks.
+#[must_use]
+pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> SweepRow {
+    let lanes: Vec<LaneId> = lanes.iter().map(|name| lane(name)).collect();
+    SweepRow {
+        sweep_id: SweepId::from("test-20260101-abcdef"),
+        name: "test".to_owned(),
+        owner: "somebody".to_owned(),
+        project: "tests".to_owned(),
+        status: SweepStatus::Launching,
+        version: 0,
+        execution_arn: "arn:test".to_owned(),
+        started_at: 0,
+        planner_until: 0,
+        ended_at: None,
+        members,
+        shards: shard_count(members),
+        live_in: lanes.iter().map(|lane| (lane.region.clone(), 0)).collect(),
+        lanes,
+        max_concurrent,
+        max_concurrent_per_region: None,
+        counts: Counts::planned(members),
+        live: 0,
+        completion_token: None,
+        drain: None,
+        budget: None,
+        results_bucket: "results".to_owned(),
+        topics: Vec::new(),
+    }
+}
+
+impl World {
+    /// A world in which `sweep` is planned.
+    ///
+    /// # Panics
+    /// When its rows cannot be written, which is a defect.
+    pub async fn new(sweep: &SweepRow) -> Self {
+        let faults = Arc::new(Faults::default());
+        let world = Self {
+            ledger: MemoryLedger::new(Arc::clone(&faults)),
+            cloud: Cloud::new(Arc::clone(&faults)),
+            faults,
+            executions: Executions::default(),
+            home: Home {
+                table: "spawn-sweeps".to_owned(),
+                region: "us-east-1".to_owned(),
+            },
+            sweep_id: sweep.sweep_id.clone(),
+        };
+        let rows: Result<Vec<_>, _> = planned_rows(sweep).into_iter().collect();
+        match rows {
+            Ok(rows) => world.ledger.put_all(rows).await.unwrap_or_else(|e| panic!("{e}")),
+            Err(error) => panic!("{error}"),
+        }
+        world
+    }
+
+    /// The sweep's row.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub async fn sweep(&self) -> SweepRow {
+        match ledger::require(&self.ledger, sweep_key(&self.sweep_id)).await {
+            Ok(sweep) => sweep,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// All members in the order of their indices.
+    ///
+    /// # Panics
+    /// When they cannot be read.
+    pub async fn members(&self) -> Vec<MemberRow> {
+        let mut all = Vec::new();
+        for shard in 0..self.sweep().await.shards {
+            let pk = shard_pk(&self.sweep_id, shard);
+            match ledger::load_all::<MemberRow>(&self.ledger, &pk, "MEMBER#").await {
+                Ok(members) => all.extend(members),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        all.sort_by_key(|member| member.index);
+        all
+    }
+
+    /// What is wrong with the world: a leak, a double launch, counters that do not fit the rows. Empty when all is well.
+    /// To be asked when no attempt is under way.
+    pub async fn violations(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let sweep = self.sweep().await;
+        let members = self.members().await;
+        let instances = self.cloud.instances();
+        let mut owners: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+        for member in &members {
+            if let Some(arn) = &member.instance {
+                owners.entry(arn.clone()).or_default().push(member.index);
+            }
+        }
+        for instance in &instances {
+            let owners = owners.remove(&instance.arn).unwrap_or_default();
+            if owners.len() != 1 {
+                wrong.push(format!("{} belongs to members {owners:?}", instance.arn));
+            }
+        }
+        for (arn, members) in owners {
+            wrong.push(format!("{arn} of members {members:?} does not exist"));
+        }
+        let tally = Counts::tally(members.iter().map(|member| member.state));
+        if tally != sweep.counts {
+            wrong.push(format!("counts are {:?}, rows are {tally:?}", sweep.counts));
+        }
+        let live = members.iter().filter(|member| member.live).count();
+        if sweep.live != i64::try_from(live).unwrap_or(i64::MAX) {
+            wrong.push(format!("live is {}, rows are {live}", sweep.live));
+        }
+        if sweep.live != sweep.live_in.values().sum::<i64>() {
+            wrong.push(format!("live is {}, by region {:?}", sweep.live, sweep.live_in));
+        }
+        let batches: Vec<BatchRow> =
+            ledger::load_all(&self.ledger, &sweep_pk(&self.sweep_id), "BATCH#")
+                .await
+                .unwrap_or_default();
+        let waiting: BTreeSet<u32> = batches.iter().flat_map(|b| b.pending.iter()).collect();
+        let planned: BTreeSet<u32> = members
+            .iter()
+            .filter(|member| member.state == MemberState::Planned)
+            .map(|member| member.index)
+            .collect();
+        if waiting != planned {
+            wrong.push(format!("batches hold {waiting:?}, planned are {planned:?}"));
+        }
+        wrong
+    }
+}
+
+fn planned_rows(
+    sweep: &SweepRow,
+) -> Vec<Result<spawn_core::ledger::Row, spawn_core::ledger::LedgerError>> {
+    let mut rows = vec![sweep.row(), program(sweep).row()];
+    let lanes = u32::try_from(sweep.lanes.len()).unwrap_or(1).max(1);
+    let share = sweep.members.div_ceil(lanes);
+    for (number, lane) in sweep.lanes.iter().enumerate() {
+        let first = share * u32::try_from(number).unwrap_or(0);
+        let members = first..(first + share).min(sweep.members);
+        let mut batches = 0;
+        let indices: Vec<u32> = members.clone().collect();
+        for chunk in indices.chunks(100) {
+            rows.push(
+                BatchRow {
+                    sweep_id: sweep.sweep_id.clone(),
+                    lane: lane.clone(),
+                    batch: batches,
+                    version: 0,
+                    shape: 0,
+                    pending: chunk.iter().copied().collect(),
+                    attempts: 0,
+                    rung: 0,
+                    rounds: 0,
+                }
+                .row(),
+            );
+            batches += 1;
+        }
+        rows.push(
+            LaneRow {
+                sweep_id: sweep.sweep_id.clone(),
+                lane: lane.clone(),
+                version: 0,
+                shapes: vec![shape()],
+                templates: 0,
+                batches,
+                next_batch: 0,
+                open_attempt: None,
+                not_before: 0,
+                setbacks: 0,
+                stopped: None,
+                pending: u32::try_from(indices.len()).unwrap_or(u32::MAX),
+                launch_delay_s: 0,
+                ttl_s: Some(3600),
+            }
+            .row(),
+        );
+        rows.extend(members.map(|index| member(sweep, lane, index).row()));
+    }
+    rows
+}
+
+fn shape() -> Shape {
+    Shape {
+        instance_types: vec!["c5.large".to_owned(), "m5.large".to_owned()],
+        ami: "ami-1".to_owned(),
+        key_name: None,
+        instance_profile: "spawn-instance-profile".to_owned(),
+        security_group_ids: Vec::new(),
+        subnet_ids: Vec::new(),
+        availability_zone: None,
+        on_demand_fallback: false,
+    }
+}
+
+fn program(sweep: &SweepRow) -> ProgramRow {
+    ProgramRow {
+        sweep_id: sweep.sweep_id.clone(),
+        program: 0,
+        user_data: None,
+        command: Some("true".to_owned()),
+        ttl_s: Some(3600),
+        idle_timeout_s: None,
+        on_complete: OnComplete::Terminate,
+        completion_file: None,
+        completion_delay_s: 0,
+        inputs: Vec::new(),
+        result_file: "result.json".to_owned(),
+    }
+}
+
+fn member(sweep: &SweepRow, lane: &LaneId, index: u32) -> MemberRow {
+    MemberRow {
+        sweep_id: sweep.sweep_id.clone(),
+        shards: sweep.shards,
+        index,
+        name: None,
+        version: 0,
+        state: MemberState::Planned,
+        reason: None,
+        params: format!("{{\"index\":{index}}}"),
+        program: 0,
+        lane: lane.clone(),
+        live: false,
+        instance: None,
+        instance_type: None,
+        market: None,
+        availability_zone: None,
+        attempt: None,
+        launched_at: None,
+        running_at: None,
+        ttl_deadline: None,
+        spot_notice_at: None,
+        ended_at: None,
+        exit_code: None,
+        result_key: None,
+    }
+}
