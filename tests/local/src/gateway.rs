@@ -1,0 +1,33 @@
+//! The gateway: MiniStack, with EC2 answered by a server of ours.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::supervised::Supervised;
+
+/// Compiled in, so that a test binary brings it along.
+const LAUNCHER: &str = include_str!("../launcher.py");
+
+/// A cold disk and a busy machine included.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Nothing of the gateway's state is kept, so it needs no time to end in order.
+const GRACE: Duration = Duration::ZERO;
+
+/// Starts the gateway on a port, without waiting for it.
+pub fn start(python: &Path, folder: &Path, port: u16, ec2_endpoint: &str) -> Result<Supervised> {
+    let launcher = folder.join("launcher.py");
+    fs::write(&launcher, LAUNCHER).map_err(Error::io("write", &launcher))?;
+    let port = port.to_string();
+    let arguments =
+        [python.as_os_str(), launcher.as_os_str(), "--port".as_ref(), port.as_ref(), "--ec2".as_ref(), ec2_endpoint.as_ref()];
+    Supervised::start("gateway", python, folder, GRACE, arguments)
+}
+
+/// Waits until the gateway answers.
+pub fn wait(gateway: &mut Supervised, endpoint: &str) -> Result<()> {
+    let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).build().new_agent();
+    gateway.wait_until(START_LIMIT, || agent.get(format!("{endpoint}/_ministack/health")).call().is_ok())
+}

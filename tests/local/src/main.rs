@@ -1,2 +1,0 @@
-//! Local stack.
-fn main() {}
