@@ -1,246 +1,321 @@
 # shellcheck shell=sh
-# The boot runner: what a member's instance runs. The control plane puts three settings before it (SPAWN_TABLE,
-# SPAWN_HOME_REGION, SPAWN_KILL_AFTER_S). README.md beside this file tells why it is as it is. No value that comes from
-# outside is ever evaluated: assignments are base64, variables are exported by name.
+# The boot runner, see README.md. "#!/bin/sh", SPAWN_TABLE, SPAWN_HOME_REGION, SPAWN_KILL_AFTER_S come before it.
 set -u
 umask 077
-say() { printf '%s spawn: %s\n' "$(date -u +%FT%TZ)" "$*" >&2; }
 root=${SPAWN_ROOT:-}
-state=$root/var/lib/spawn
-mkdir -p "$state"
+dir=$root/var/lib/spawn
+assignment=$dir/assignment log=$dir/log work=$dir/work out=$dir/output notice=$dir/spot-notice.json
+patience=${SPAWN_PATIENCE_S:-300} # seconds of retries
+limit=0 # seconds for a whole AWS command; 0: its own time-outs only
+reason='' code='' key='' result_key='' ended=''
 
-# ---- The kill switch, before anything that can fail. -------------------------------------------------------------------
-# The deadline is absolute and on disk, so that a reboot does not extend it.
+say() { printf 'spawn: %s\n' "$*" >&2; }
 now() { date +%s; }
-arm() { # arm DEADLINE
-  printf '%s\n' "$1" >"$state/deadline.new" && mv "$state/deadline.new" "$state/deadline"
-  left=$(($1 - $(now)))
-  if [ "$left" -le 0 ]; then shutdown -h now; else shutdown -P "+$(((left + 59) / 60))" || say "the kill switch could not be armed"; fi
+because() { reason=${reason:+$reason; }$*; }
+
+# --- The kill switch: needs no network, survives a reboot, is never cancelled
+end_machine() { shutdown -h now || { [ -z "$root" ] && systemctl poweroff --force --force; }; }
+
+arm() { # arm EPOCH; where shutdown cannot schedule it, a process of our own waits
+	left=$(($1 - $(now)))
+	[ "$left" -gt 0 ] || { end_machine; return; }
+	shutdown -P "+$(((left + 59) / 60))" || {
+		(sleep "$left"; end_machine) &
+	}
 }
-if [ -n "$SPAWN_KILL_AFTER_S" ]; then arm "$(($(now) + SPAWN_KILL_AFTER_S))"; fi
-per_boot=/var/lib/cloud/scripts/per-boot
-if [ -z "$root" ] && [ -d "$per_boot" ]; then
-  cat >"$per_boot/00-spawn-kill-switch" <<'HOOK'
-#!/bin/sh
-deadline=$(cat /var/lib/spawn/deadline 2>/dev/null) || exit 0
-left=$((deadline - $(date +%s)))
-if [ "$left" -le 0 ]; then shutdown -h now; else shutdown -P "+$(((left + 59) / 60))"; fi
-HOOK
-  chmod 755 "$per_boot/00-spawn-kill-switch"
+
+# With the machine's id: an image made from a member must not carry its deadline along.
+keep_deadline() { echo "$1 $(machine)" >"$dir/deadline.new" && mv "$dir/deadline.new" "$dir/deadline"; }
+machine() { cat "$root/var/lib/cloud/data/instance-id" 2>/dev/null; }
+
+if [ "${1:-}" = rearm ]; then # the hook of every boot
+	read -r kill_at mark <"$dir/deadline" && [ "$mark" = "$(machine)" ] && arm "$kill_at"
+	exit
+fi
+if [ -z "${SPAWN_DETACHED:-}" ]; then
+	kill_at=
+	if [ -n "$SPAWN_KILL_AFTER_S" ]; then
+		kill_at=$(($(now) + SPAWN_KILL_AFTER_S))
+		arm "$kill_at"
+	fi
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	[ ! -f "$0" ] || cp "$0" "$dir/runner"
+	if [ -n "$kill_at" ]; then
+		keep_deadline "$kill_at"
+		hooks=$root/var/lib/cloud/scripts/per-boot
+		mkdir -p "$hooks" && printf '#!/bin/sh\nexec /bin/sh "%s" rearm\n' "$dir/runner" >"$hooks/spawn-kill-switch" &&
+			chmod 700 "$hooks/spawn-kill-switch"
+	fi
+	# A unit of its own gets SIGTERM before the network goes, and boot does not wait for it.
+	if [ -z "$root" ] && [ -d /run/systemd/system ] && [ -f "$dir/runner" ]; then
+		systemd-run --unit=spawn-member --setenv=SPAWN_DETACHED=1 -p After=network-online.target -p KillMode=process \
+			-p OOMPolicy=continue -p TimeoutStopSec=90 -p StandardError=journal+console /bin/sh "$dir/runner" && exit 0
+	fi
+elif [ -f "$dir/deadline" ]; then
+	read -r kill_at mark <"$dir/deadline"
 fi
 
-# ---- Who am I? (IMDSv2) -------------------------------------------------------------------------------------------------
+# --- Calls to AWS
+awscli() {
+	AWS_PAGER='' AWS_MAX_ATTEMPTS=4 AWS_RETRY_MODE=standard timeout --foreground "$limit" \
+		aws --region "$SPAWN_HOME_REGION" --cli-connect-timeout 5 --cli-read-timeout 30 "$@" </dev/null 2>"$dir/error"
+}
+
+pause() { # delay/2 to delay seconds; doubles delay
+	jitter=$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+	ms=$((delay * (500 + ${jitter:-0} % 500)))
+	sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
+	delay=$((delay * 2))
+	[ "$delay" -le 15 ] || delay=15
+}
+
+retry() { # until the command succeeds, patience ends, or AWS has refused three times
+	delay=1 tries=0 give_up=$(($(now) + patience))
+	until "$@"; do
+		tries=$((tries + 1))
+		say "$1 failed: $(problem)"
+		[ "$tries" -lt 3 ] || ! grep -Eq "$refused" "$dir/error" || return 1
+		[ "$(now)" -lt "$give_up" ] || return 1
+		pause
+	done
+}
+refused='AccessDenied|NoSuch|\(40[34]\)|ConditionalCheck|Validation|InvalidBucket|nothing there'
+problem() { grep . "$dir/error" | tail -n 1; }
+
+# --- Who am I? (IMDSv2 only)
 imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
-imds_token() {
-  curl -sf --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' "$imds/latest/api/token"
+imds=${imds%/}/latest
+token='' token_at=0
+request() { curl -sf --noproxy '*' --max-time 5 "$@"; }
+metadata() { request -H "X-aws-ec2-metadata-token: $token" "$imds/$1"; }
+fresh_token() { # good for six hours
+	[ $(($(now) - token_at)) -ge 10000 ] || return 0
+	token=$(request -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' "$imds/api/token") && token_at=$(now)
 }
-imds_get() { curl -sf --max-time 5 -H "X-aws-ec2-metadata-token: $token" "$imds/latest/$1"; }
-until token=$(imds_token) && [ -n "$token" ]; do sleep 2; done
-until id=$(imds_get meta-data/instance-id) && [ -n "$id" ]; do sleep 2; done
-until document=$(imds_get dynamic/instance-identity/document) && [ -n "$document" ]; do sleep 2; done
-field() { printf '%s\n' "$document" | tr ',{}' '\n\n\n' | sed -n "s/^[[:space:]]*\"$1\"[[:space:]]*:[[:space:]]*\"\([^\"]*\)\".*/\1/p" | head -n 1; }
-region=$(field region)
-account=$(field accountId)
-partition=$(imds_get meta-data/services/partition) || partition=aws
-arn="arn:$partition:ec2:$region:$account:instance/$id"
+field() { printf '%s\n' "$identity" | sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\"\\([^\"]*\\)\".*/\\1/p"; }
+identify() {
+	fresh_token && identity=$(metadata dynamic/instance-identity/document) || return
+	instance=$(field instanceId) region=$(field region) account=$(field accountId)
+	[ -n "$instance" ] && [ -n "$region" ] && [ -n "$account" ] || return
+	partition=$(metadata meta-data/services/partition)
+	case ${partition:=aws}.$region in
+	aws.cn-*) partition=aws-cn ;;
+	aws.us-gov-*) partition=aws-us-gov ;;
+	esac
+}
+began=$(now)
+wait_more() { # without a ttl, a machine that gets no work ends after an hour
+	[ -n "${kill_at:-}" ] || [ $(($(now) - began)) -lt 3600 ] || { end_machine; exit 1; }
+	pause
+}
+
+delay=1
+until identify; do
+	say 'no instance metadata'
+	wait_more
+done
+arn=arn:$partition:ec2:$region:$account:instance/$instance
 key="{\"pk\":{\"S\":\"INSTANCE#$arn\"},\"sk\":{\"S\":\"INSTANCE\"}}"
-export AWS_MAX_ATTEMPTS=5 AWS_RETRY_MODE=standard AWS_PAGER=''
-cli() { aws --cli-connect-timeout 5 --cli-read-timeout 30 "$@"; }
 
-# again TRIES COMMAND...: until it succeeds, 1 s to 15 s apart, each machine at its own pace.
-again() {
-  tries=$1
-  shift
-  pause=1
-  while ! "$@"; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || return 1
-    sleep "$pause.$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')"
-    pause=$((pause * 2))
-    [ "$pause" -le 15 ] || pause=15
-  done
+# --- The assignment: lines of "key base64"; no value is ever evaluated
+read_assignment() {
+	awscli dynamodb get-item --table-name "$SPAWN_TABLE" --key "$key" --consistent-read \
+		--query Item.assignment.S --output text >"$assignment" || { say "no assignment: $(problem)"; return 1; }
+	grep -q '^sweep_id ' "$assignment"
 }
+delay=1
+until read_assignment; do wait_more; done
 
-# ---- The assignment: written once the launch is recorded. ----------------------------------------------------------------
-assignment=$state/assignment
-fetch_assignment() {
-  cli dynamodb get-item --region "$SPAWN_HOME_REGION" --table-name "$SPAWN_TABLE" --key "$key" --consistent-read \
-    --query Item.assignment.S --output text >"$assignment" 2>"$state/aws.log" &&
-    [ -s "$assignment" ] && [ "$(head -n 1 "$assignment")" != None ]
-}
-# Without a ttl nothing else would end an instance that nobody assigns: about an hour, then it ends itself.
-patience=240
-[ -z "$SPAWN_KILL_AFTER_S" ] || patience=1000000
-again "$patience" fetch_assignment || {
-  say "no assignment: $(cat "$state/aws.log")"
-  shutdown -h now
-  exit 1
-}
+get() { sed -n "/^$1 /{s///p;q;}" "$assignment" | base64 -d; }
+command=$(get command)
+completion_file=$(get completion_file) completion_delay_s=$(get completion_delay_s)
+result_file=$(get result_file) bucket=$(get results_bucket) prefix=$(get results_prefix)
+on_complete=$(get on_complete) deadline=$(get ttl_deadline)
+say "this is $arn"
 
-# decode VARIABLE TEXT: base64 into a variable, byte for byte, newlines at the end too.
-decode() {
-  decoded=$(printf %s "$2" | base64 -d && printf x) || decoded=x
-  decoded=${decoded%x}
-  # $1 is a name of this script or was checked by is_name; the value is not evaluated.
-  eval "$1=\$decoded"
-}
-is_name() { case $1 in '' | [0-9]* | *[!A-Za-z0-9_]*) return 1 ;; *) return 0 ;; esac; }
-sweep_id='' command='' user_data='' ttl_deadline='' on_complete=terminate completion_file='' completion_delay_s=0
-results_bucket='' results_prefix='' result_file=result.json has_program=''
-: >"$state/inputs"
-: >"$state/environment"
-while read -r name value more; do
-  case $name in
-    sweep_id | ttl_deadline | on_complete | completion_file | completion_delay_s | results_bucket | results_prefix | result_file)
-      decode "$name" "$value" ;;
-    command | user_data) decode "$name" "$value"; has_program=yes ;;
-    input) printf '%s\n' "$value" >>"$state/inputs" ;;
-    env) is_name "$value" && printf '%s %s\n' "$value" "$more" >>"$state/environment" ;;
-  esac
-done <"$assignment"
-# The member's own deadline may only be earlier than the one that is armed.
-if [ -n "$ttl_deadline" ]; then
-  armed=$(cat "$state/deadline" 2>/dev/null) || armed=''
-  if [ -z "$armed" ] || [ "$ttl_deadline" -lt "$armed" ]; then arm "$ttl_deadline"; fi
+if [ -n "$deadline" ] && [ "$deadline" -lt "${kill_at:-99999999999}" ]; then
+	keep_deadline "$deadline"
+	arm "$deadline"
+	[ "$deadline" -gt "$(now)" ] || exit 1
 fi
 
-# ---- Reporting ------------------------------------------------------------------------------------------------------------
-log=$state/output.log
-outbox=$state/outbox
-work=$state/work
-mkdir -p "$work" "$outbox"
+# --- The program
+mkdir -p "$work" "$out" "$dir/tmp"
+cd "$work" || say 'no working directory'
+: >"$dir/start"
 : >"$log"
-put_outbox() { cli s3 cp --recursive --only-show-errors "$outbox/" "s3://$results_bucket/$results_prefix/" >"$state/aws.log" 2>&1; }
-upload() { # upload TRIES
-  tail -c 65536 "$log" >"$outbox/log.txt"
-  if [ -n "${SPAWN_OUTPUT_DIR:-}" ] && [ -d "$SPAWN_OUTPUT_DIR" ]; then cp -R "$SPAWN_OUTPUT_DIR/." "$outbox/" 2>/dev/null; fi
-  result=''
-  if [ -f "$work/$result_file" ]; then
-    result=$results_prefix/$result_file
-    mkdir -p "$outbox/$(dirname "$result_file")" && cp "$work/$result_file" "$outbox/$result_file"
-  fi
-  again "$1" put_outbox || { reason="$reason; the results could not be uploaded"; result=''; say "upload: $(cat "$state/aws.log")"; return 1; }
-}
-json() { printf %s "$1" | tr -d '\000-\037\177' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
-put_report() {
-  cli dynamodb update-item --region "$SPAWN_HOME_REGION" --table-name "$SPAWN_TABLE" --key "$key" \
-    --condition-expression 'attribute_exists(pk)' --update-expression "$report_set" \
-    --expression-attribute-values "$report_values" >"$state/aws.log" 2>&1
-}
-report() { # report EXIT_CODE TRIES
-  report_set='SET report_exit_code = :code, report_at = :at, report_reason = :reason'
-  report_values="{\":code\":{\"N\":\"$1\"},\":at\":{\"N\":\"$(now)000\"},\":reason\":{\"S\":\"$(json "${reason#; }")\"}"
-  if [ -n "$result" ]; then
-    report_set="$report_set, report_result_key = :key"
-    report_values="$report_values,\":key\":{\"S\":\"$(json "$result")\"}"
-  fi
-  [ -n "${reason#; }" ] || {
-    report_set='SET report_exit_code = :code, report_at = :at'"${result:+, report_result_key = :key}"
-    report_values=$(printf %s "$report_values" | sed 's/,":reason":{"S":""}//')
-  }
-  report_values="$report_values}"
-  again "$2" put_report || { say "report: $(cat "$state/aws.log")"; return 1; }
-  # News only: the ledger has the truth, and the end of the instance is news too.
-  cli events put-events --region "$SPAWN_HOME_REGION" --entries \
-    "[{\"Source\":\"spawn.member\",\"DetailType\":\"Spawn Member Report\",\"Detail\":\"{\\\"instance_arn\\\":\\\"$arn\\\"}\"}]" \
-    >/dev/null 2>&1 || say 'the news of the report was not sent'
-}
-reason='' result='' program='' watcher=''
-stop_children() {
-  # The program leads a process group of its own: its children end with it.
-  [ -z "$program" ] || kill "-${1:-TERM}" -- "-$program" 2>/dev/null || kill "-${1:-TERM}" "$program" 2>/dev/null
-  [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
-}
-interrupted() {
-  trap '' TERM INT HUP
-  reason="$reason; the instance was shut down while its program ran"
-  stop_children TERM
-  upload 1
-  # No exit code: the program did not end by itself, and the control plane knows why the instance did.
-  say "${reason#; }"
-  exit 143
-}
-trap interrupted TERM INT HUP
+sed -n 's/^user_data //p' "$assignment" | base64 -d >"$dir/user_data" && chmod 700 "$dir/user_data"
 
-# ---- The program ----------------------------------------------------------------------------------------------------------
-if [ -z "$has_program" ]; then
-  say 'no command: running until ended'
-  while :; do sleep 3600 & wait $!; done
+copy() { # one object, or with a trailing slash all below it
+	case $1 in */) set -- "$1" --recursive ;; esac
+	awscli s3 cp "$1" . --no-progress ${2:+"$2"} >"$dir/copied" || return
+	[ -s "$dir/copied" ] || { echo 'nothing there' >"$dir/error"; return 1; }
+}
+copy_inputs() {
+	while read -r name value; do
+		[ "$name" = input ] || continue
+		uri=$(printf %s "$value" | base64 -d)
+		retry copy "$uri" || { because "input $uri could not be copied: $(problem)"; return 1; }
+	done <"$assignment"
+}
+
+program() (
+	umask 022
+	shell=$(command -v bash || command -v sh)
+	set -- "AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-$region}" "HOME=${HOME:-/root}" "TMPDIR=$dir/tmp" \
+		"SPAWN_INSTANCE_ID=$instance" "SPAWN_REGION=$region" "SPAWN_OUTPUT_DIR=$out" "SPAWN_SPOT_NOTICE_FILE=$notice"
+	while read -r kind name value; do
+		[ "$kind" = env ] || continue
+		case $name in '' | [0-9]* | *[!A-Za-z0-9_]*) continue ;; esac
+		value=$(printf %s "$value" | base64 -d && printf x) || exit 125
+		set -- "$@" "$name=${value%x}"
+	done <"$assignment"
+	# Background jobs ignore SIGINT and SIGQUIT; the program shall not.
+	env --default-signal=INT,QUIT true 2>/dev/null && set -- --default-signal=INT,QUIT "$@"
+	if [ -s "$dir/user_data" ]; then
+		case $(head -c 2 "$dir/user_data") in
+		'#!') env "$@" "$dir/user_data" ;;
+		*) env "$@" "$shell" "$dir/user_data" ;;
+		esac || { rc=$?; say "user_data ended with exit code $rc"; exit "$rc"; }
+		[ -n "$command" ] || [ -n "$completion_file" ] || exit 0
+	fi
+	[ -z "$command" ] || exec env "$@" "$shell" -c -- "$command"
+	while :; do sleep 86400; done
+)
+
+descendants() {
+	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null || pgrep -P "$1"); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+end_below() { # end_below PID SECONDS: SIGTERM to all that descends from PID, SIGKILL after so many seconds
+	list=$(descendants "$1")
+	signal=TERM rounds=$(($2 * 5))
+	while [ -n "$list" ] && [ "$rounds" -ge 0 ]; do
+		[ "$rounds" -gt 0 ] || signal=KILL list="$list $(descendants "$1")"
+		alive=
+		for process in $list; do ! kill "-$signal" "$process" 2>/dev/null || alive="$alive $process"; done
+		signal=0 list=$alive rounds=$((rounds - 1))
+		[ -z "$list" ] || sleep 0.2
+	done
+}
+
+# --- Results and report
+upload() {
+	awscli s3 cp "$out" "s3://$bucket/$prefix/" --recursive --only-show-errors && return
+	[ "$?" = 2 ] && because 'some output files were skipped' # broken links, sockets
+}
+save() { # log tail, result and SPAWN_OUTPUT_DIR in one upload
+	tail -c 65536 "$log" >"$out/log.txt"
+	result_key=
+	name=${result_file#./}
+	case $name in /* | ../* | */../*) name=${name##*/} ;; esac
+	if [ -f "$result_file" ]; then
+		mkdir -p "$(dirname "$out/$name")"
+		if ln -fL "$result_file" "$out/$name" 2>/dev/null || cp "$result_file" "$out/$name"; then
+			result_key=$prefix/$name
+		else
+			because 'the result file cannot be read'
+		fi
+	fi
+	retry upload || { result_key=''; because "results could not be uploaded: $(problem)"; }
+}
+
+update() {
+	set -- "SET report_at = :at" "\":at\":{\"N\":\"$(date +%s%3N)\"}"
+	[ -z "$code" ] || set -- "$1, report_exit_code = :code" "$2,\":code\":{\"N\":\"$code\"}"
+	[ -z "$result_key" ] || set -- "$1, report_result_key = :key" \
+		"$2,\":key\":{\"S\":\"$(printf %s "$result_key" | tr -d '\000-\037' | sed 's/["\\]/\\&/g')\"}"
+	[ -z "$reason" ] || set -- "$1, report_reason = :reason" \
+		"$2,\":reason\":{\"S\":\"$(printf %s "$reason" | tr '\n"\134' " '/" | LC_ALL=C tr -cd ' -~' | cut -c 1-500)\"}"
+	awscli dynamodb update-item --table-name "$SPAWN_TABLE" --key "$key" --condition-expression 'attribute_exists(pk)' \
+		--update-expression "$1" --expression-attribute-values "{$2}" >/dev/null
+}
+report() {
+	[ ! -s "$notice" ] || because 'after a spot notice'
+	retry update || return
+	: >"$dir/reported"
+	awscli events put-events --entries \
+		"Source=spawn.member,DetailType='Spawn Member Report',Detail='{\"instance_arn\":\"$arn\"}'" >/dev/null
+}
+
+hurry() { # at SIGTERM: a shutdown, or the ttl has passed
+	trap '' TERM INT HUP
+	[ ! -e "$dir/reported" ] || exit 0
+	limit=40 patience=0
+	[ -z "${watcher:-}" ] || kill "$watcher" 2>/dev/null
+	if [ -z "$ended" ]; then
+		# What the program does from here on is not its own end: it goes without an exit code.
+		code=$(cat "$dir/exit_code" 2>/dev/null)
+		[ "${code:-128}" -lt 128 ] || code=
+		[ -z "${runs:-}" ] || end_below "$runs" 5
+		because "$(cat "$dir/ending" 2>/dev/null || echo 'the machine was shut down')"
+	fi
+	save
+	report
+	[ ! -e "$dir/ending" ] || end_machine
+	exit 0
+}
+
+watch() { # beside the program: ttl, completion file, spot notice
+	spot=1 every=5
+	fresh_token
+	[ "$(metadata meta-data/instance-life-cycle)" != on-demand ] || spot=
+	[ -z "$completion_file" ] || every=1
+	while sleep "$every"; do
+		if [ -n "$deadline" ] && [ "$(now)" -ge "$deadline" ]; then
+			echo 'the ttl passed' >"$dir/ending"
+			kill -TERM $$
+			return
+		fi
+		if [ -e "$completion_file" ] && [ -n "$(find "$completion_file" -prune -newer "$dir/start")" ]; then
+			sleep "${completion_delay_s:-0}"
+			: >"$dir/completed"
+			end_below "$runs" 10
+			return
+		fi
+		if [ -n "$spot" ] && [ $(($(now) % 5)) -lt "$every" ] && fresh_token && metadata meta-data/spot/instance-action >"$notice.new"; then
+			mv "$notice.new" "$notice"
+			say "spot notice: $(cat "$notice")"
+			spot='' limit=90 patience=30
+			save
+		fi
+	done
+}
+
+trap hurry TERM INT HUP
+if copy_inputs; then
+	# A file too: it outlives an interrupted wait.
+	(program; rc=$?; echo "$rc" >"$dir/exit_code"; exit "$rc") >>"$log" 2>&1 </dev/null &
+	runs=$!
+	watch &
+	watcher=$!
+	until [ -s "$dir/exit_code" ] || ! kill -0 "$runs" 2>/dev/null; do
+		wait "$runs"
+		code=$?
+	done
+	[ ! -s "$dir/exit_code" ] || code=$(cat "$dir/exit_code")
+	ended=1
+	if [ -e "$dir/completed" ]; then
+		wait "$watcher"
+		code=0
+		because 'completion file'
+	else
+		end_below "$watcher" 1
+		kill "$watcher" 2>/dev/null
+		if [ "$code" -gt 128 ] && [ "$code" -le 192 ]; then because "killed by signal $((code - 128))"; fi
+	fi
+else
+	say "$reason" 2>>"$log"
+	ended=1 code=125
 fi
-while read -r name value; do
-  decode decoded "$value"
-  export "$name=$decoded"
-done <"$state/environment"
-export SPAWN_OUTPUT_DIR="$state/output" SPAWN_RESULT_FILE="$work/$result_file" SPAWN_SPOT_NOTICE_FILE="$state/spot-notice.json"
-mkdir -p "$SPAWN_OUTPUT_DIR" "$(dirname "$SPAWN_RESULT_FILE")"
-cd "$work" || exit 1
-copy_input() {
-  case $1 in
-    */) cli s3 cp --recursive --only-show-errors "$1" . ;;
-    *) cli s3 cp --only-show-errors "$1" . ;;
-  esac >>"$log" 2>&1
-}
-code=0
-while read -r value; do
-  decode uri "$value"
-  # shellcheck disable=SC2154 # decode assigns it
-  again 5 copy_input "$uri" || { code=1 reason="$reason; the input $uri could not be copied"; break; }
-done <"$state/inputs"
+say "exit code $code"
+save
+report
 
-shell=sh
-command -v bash >/dev/null && shell=bash
-spot_watch() {
-  while sleep 5; do
-    if imds_get meta-data/spot/instance-action >"$state/notice.new" 2>/dev/null; then
-      mv "$state/notice.new" "$SPAWN_SPOT_NOTICE_FILE"
-      say 'EC2 will take this spot instance back'
-      upload 2
-      return
-    fi
-  done
-}
-if [ "$code" -eq 0 ]; then
-  # A session of its own, by a shell that reads the program's parts from its environment and evaluates none of them here.
-  SPAWN_RUN_SHELL=$shell SPAWN_RUN_COMMAND=$command SPAWN_RUN_USER_DATA=$user_data SPAWN_RUN_STATE=$state
-  export SPAWN_RUN_SHELL SPAWN_RUN_COMMAND SPAWN_RUN_USER_DATA SPAWN_RUN_STATE
-  # shellcheck disable=SC2016 # expanded by the inner shell
-  setsid sh -c '
-    shell=$SPAWN_RUN_SHELL command=$SPAWN_RUN_COMMAND user_data=$SPAWN_RUN_USER_DATA state=$SPAWN_RUN_STATE
-    unset SPAWN_RUN_SHELL SPAWN_RUN_COMMAND SPAWN_RUN_USER_DATA SPAWN_RUN_STATE
-    if [ -n "$user_data" ]; then
-      printf %s "$user_data" >"$state/user-data" && chmod 700 "$state/user-data"
-      case $user_data in "#!"*) "$state/user-data" ;; *) "$shell" "$state/user-data" ;; esac || exit
-    fi
-    if [ -n "$command" ]; then exec "$shell" -c "$command"; fi
-  ' </dev/null >>"$log" 2>&1 &
-  program=$!
-  unset SPAWN_RUN_SHELL SPAWN_RUN_COMMAND SPAWN_RUN_USER_DATA SPAWN_RUN_STATE
-  spot_watch &
-  watcher=$!
-  if [ -n "$completion_file" ]; then
-    while kill -0 "$program" 2>/dev/null && [ ! -e "$completion_file" ]; do sleep 1; done
-  fi
-  if [ -n "$completion_file" ] && [ -e "$completion_file" ]; then
-    sleep "$completion_delay_s" & wait $!
-    reason="$reason; completed by its completion file"
-    stop_children TERM
-    program=''
-  else
-    wait "$program"
-    code=$?
-    program=''
-    if [ "$code" -gt 128 ]; then reason="$reason; killed by signal $((code - 128))"; fi
-  fi
-  kill "$watcher" 2>/dev/null
-  watcher=''
-fi
-
-# ---- The end --------------------------------------------------------------------------------------------------------------
-say "sweep $sweep_id: exit code $code${reason:+ ($reason)}"
-upload 6
-report "$code" 40
 case $on_complete in
-  # The control plane stops an instance that asks for it: a shutdown would terminate it, and its role may not stop.
-  stop | hibernate | none) while :; do sleep 3600 & wait $!; done ;;
-  *) shutdown -h now ;;
+none | stop | hibernate) say "left as it is: $on_complete" ;; # the control plane stops it
+*) until end_machine; do sleep 10; done ;;
 esac

@@ -1,2 +1,20 @@
 //! Wires collect-results to AWS.
-fn main() {}
+
+use collect_results::{Ports, handle};
+use spawn_aws::ec2::Ec2;
+use spawn_aws::lambda::{self, Error};
+use spawn_aws::ledger::DynamoLedger;
+use spawn_aws::s3::Buckets;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    lambda::start(async |config, sdk| {
+        let ports = Ports {
+            ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
+            ec2: &Ec2::new(&sdk),
+            objects: &Buckets::new(&sdk),
+        };
+        lambda::run(async |input, now, _| Box::pin(handle(input, &ports, now)).await).await
+    })
+    .await
+}

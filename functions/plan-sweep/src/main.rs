@@ -1,2 +1,43 @@
 //! Wires plan-sweep to AWS.
-fn main() {}
+
+use plan_sweep::{Deployment, Ports, handle};
+use spawn_aws::config::Config;
+use spawn_aws::ec2::Ec2;
+use spawn_aws::lambda::{self, Error};
+use spawn_aws::ledger::DynamoLedger;
+use spawn_aws::s3::Buckets;
+use spawn_aws::ssm::Parameters;
+use spawn_core::document::OperatorDefaults;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    lambda::start(async |config, sdk| {
+        let ports = Ports {
+            ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
+            ec2: &Ec2::new(&sdk),
+            parameters: &Parameters::new(&sdk),
+            objects: &Buckets::new(&sdk),
+            deployment: &deployment(&config),
+        };
+        lambda::run(async |input, now, _| Box::pin(handle(input, &ports, now)).await).await
+    })
+    .await
+}
+
+/// The settings that planning needs.
+fn deployment(config: &Config) -> Deployment {
+    Deployment {
+        defaults: OperatorDefaults {
+            ami: Some(config.default_ami.clone()),
+            instance_type: Some(config.default_instance_type.clone()),
+            key_name: config.default_key_name.clone(),
+            instance_profile: Some(config.instance_profile.clone()),
+            budget: config.default_budget,
+            owner: None,
+            home_region: config.home_region,
+        },
+        results_bucket: config.results_bucket.clone(),
+        instance_profile: config.instance_profile.clone(),
+        notify_topic: config.notify_topic.clone(),
+    }
+}

@@ -1,2 +1,22 @@
 //! Wires track-instances to AWS.
-fn main() {}
+
+use serde_json::Value;
+use spawn_aws::ec2::Ec2;
+use spawn_aws::lambda::{self, Error};
+use spawn_aws::ledger::DynamoLedger;
+use spawn_aws::sfn::Executions;
+use track_instances::{Input, Ports, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    lambda::start(async |config, sdk| {
+        let ports = Ports {
+            ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
+            ec2: &Ec2::new(&sdk),
+            executions: &Executions::new(&sdk),
+        };
+        lambda::run(async |event: Value, now, _| Box::pin(handle(Input::parse(&event)?, &ports, now)).await)
+            .await
+    })
+    .await
+}

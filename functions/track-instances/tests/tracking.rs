@@ -1,12 +1,10 @@
 //! Events that repeat, reorder, come too early or never; and who is woken.
 
 use serde_json::{Value, json};
-use simulation::{Cloud, Executions, MemoryLedger, World, lane, sweep};
+use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
 use spawn_core::ids::InstanceArn;
-use spawn_core::launch;
-use spawn_core::ledger::{self, Ledger};
-use spawn_core::ports::{InstanceState, LaunchInstances, LaunchRequest};
-use spawn_core::rows::{BatchRow, LaneRow, ProgramRow, batch_key, instance_key, lane_key, program_key};
+use spawn_core::ports::InstanceState;
+use spawn_core::rows::instance_key;
 use spawn_core::state::MemberState;
 use track_instances::{Input, Ports, handle};
 
@@ -25,39 +23,11 @@ async fn call(world: &World, event: &Value, now: u64) -> Value {
     handle(input, &ports(world), now).await.unwrap()
 }
 
-/// A world whose members are all launched and recorded.
+/// A world whose members are launched and recorded, as many as may be at a time.
 async fn launched(members: u32, max_concurrent: Option<u32>) -> (World, Vec<InstanceArn>) {
-    let row = sweep(members, &[LANE], max_concurrent);
-    let world = World::new(&row).await;
-    let ledger = &world.ledger;
-    let key = lane_key(&world.sweep_id, &lane(LANE));
-    let lane_row: LaneRow = ledger::require(ledger, key).await.unwrap();
-    let key = batch_key(&world.sweep_id, &lane(LANE), 0);
-    let batch: BatchRow = ledger::require(ledger, key).await.unwrap();
-    let template = launch::template_of(&lane_row, 0, &world.home).unwrap();
-    world.cloud.ensure_template(&lane(LANE).region, &template).await.unwrap();
-    let count = members.min(max_concurrent.unwrap_or(members));
-    let (attempt, intent) = launch::begin(&row, &lane_row, &batch, count, 1_000).unwrap();
-    ledger.commit(intent).await.unwrap();
-    let request = LaunchRequest {
-        region: lane(LANE).region,
-        token: attempt.token.clone(),
-        template: template.name,
-        rung: attempt.rung.clone(),
-        count,
-        tags: vec![("spawn:sweep-id".to_owned(), world.sweep_id.to_string())],
-    };
-    let instances = world.cloud.launch(&request).await.unwrap();
-    let rows = world.members().await;
-    let pairs = launch::pair(&rows, &instances);
-    let program: ProgramRow =
-        ledger::require(ledger, program_key(&world.sweep_id, 0)).await.unwrap();
-    let programs = [(0, program)].into();
-    for writes in launch::record(&row, &attempt, pairs, &programs).unwrap() {
-        ledger.commit(writes).await.unwrap();
-    }
-    let arns = world.members().await.into_iter().filter_map(|m| m.instance).collect();
-    (world, arns)
+    let world = World::new(&sweep(members, &[LANE], max_concurrent)).await;
+    let instances = world.launch_first_batch().await;
+    (world, instances)
 }
 
 fn state_event(arn: &InstanceArn, state: &str) -> Value {

@@ -4,9 +4,11 @@
 mod cloud;
 mod faults;
 mod ledger;
+mod objects;
 mod world;
 
 pub use cloud::Cloud;
 pub use faults::{Death, Faults, When};
 pub use ledger::MemoryLedger;
+pub use objects::MemoryObjects;
 pub use world::{Executions, World, lane, sweep};

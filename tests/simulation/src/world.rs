@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use spawn_core::boot::Home;
-use spawn_core::ids::{LaneId, SweepId};
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::{InstanceArn, LaneId, SweepId};
+use spawn_core::launch;
 use spawn_core::ledger::{self, Ledger, Stored};
-use spawn_core::ports::{ServiceError, WakeExecutions};
+use spawn_core::ports::{LaunchInstances, LaunchRequest, ServiceError, WakeExecutions};
 use spawn_core::rows::{
-    BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count, shard_pk,
-    sweep_key, sweep_pk,
+    BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, batch_key, lane_key,
+    program_key, shard_count, shard_pk, sweep_key, sweep_pk,
 };
 use spawn_core::state::{Counts, MemberState, SweepStatus};
 
 use crate::cloud::Cloud;
 use crate::faults::Faults;
 use crate::ledger::MemoryLedger;
+use crate::objects::MemoryObjects;
 
 /// Executions that wait for a task token.
 #[derive(Debug, Default)]
@@ -46,6 +49,8 @@ pub struct World {
     pub ledger: MemoryLedger,
     /// EC2.
     pub cloud: Cloud,
+    /// S3.
+    pub objects: MemoryObjects,
     /// Who waits.
     pub executions: Executions,
     /// Where instances find the ledger.
@@ -107,6 +112,7 @@ impl World {
         let world = Self {
             ledger: MemoryLedger::new(Arc::clone(&faults)),
             cloud: Cloud::new(Arc::clone(&faults)),
+            objects: MemoryObjects::new(Arc::clone(&faults)),
             faults,
             executions: Executions::default(),
             home: Home {
@@ -149,6 +155,50 @@ impl World {
         }
         all.sort_by_key(|member| member.index);
         all
+    }
+
+    /// Launches and records the first batch of the sweep's first lane, as launch-batch does; answers the instances in the
+    /// order of their members.
+    ///
+    /// # Panics
+    /// When the protocol refuses, which is a defect.
+    pub async fn launch_first_batch(&self) -> Vec<InstanceArn> {
+        match self.try_launch_first_batch().await {
+            Ok(instances) => instances,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn try_launch_first_batch(&self) -> Result<Vec<InstanceArn>, FunctionError> {
+        let sweep = self.sweep().await;
+        let lane_id = sweep.lanes[0].clone();
+        let lane: LaneRow =
+            ledger::require(&self.ledger, lane_key(&self.sweep_id, &lane_id)).await?;
+        let key = batch_key(&self.sweep_id, &lane_id, 0);
+        let batch: BatchRow = ledger::require(&self.ledger, key).await?;
+        let template = launch::template_of(&lane, 0, &self.home)
+            .ok_or_else(|| FunctionError::Bug("the lane has no shape".to_owned()))?;
+        self.cloud.ensure_template(&lane_id.region, &template).await?;
+        let count = sweep.free_slots(&lane_id.region).min(batch.pending.len());
+        let (attempt, intent) = launch::begin(&sweep, &lane, &batch, count, 1_000)?;
+        self.ledger.commit(intent).await?;
+        let request = LaunchRequest {
+            region: lane_id.region,
+            token: attempt.token.clone(),
+            template: template.name,
+            rung: attempt.rung.clone(),
+            count,
+            tags: vec![("spawn:sweep-id".to_owned(), self.sweep_id.to_string())],
+        };
+        let instances = self.cloud.launch(&request).await?;
+        let members = self.members().await;
+        let pairs = launch::pair(&members, &instances);
+        let program: ProgramRow =
+            ledger::require(&self.ledger, program_key(&self.sweep_id, 0)).await?;
+        for writes in launch::record(&sweep, &attempt, pairs, &[(0, program)].into())? {
+            self.ledger.commit(writes).await?;
+        }
+        Ok(self.members().await.into_iter().filter_map(|member| member.instance).collect())
     }
 
     /// What is wrong with the world: a leak, a double launch, counters that do not fit the rows. Empty when all is well.

@@ -1,0 +1,154 @@
+//! Settling: results and status of sweeps that ended in every way.
+
+use collect_results::{Input, Ports, handle};
+use serde_json::{Value, json};
+use simulation::{Death, When, World, sweep};
+use spawn_core::drain;
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::InstanceArn;
+use spawn_core::lifecycle::Observation;
+use spawn_core::ports::InstanceState;
+use spawn_core::rows::{Drain, instance_key};
+use spawn_core::state::SweepStatus;
+use spawn_core::track;
+
+const LANE: &str = "us-east-1.on-demand";
+
+async fn settle(world: &World, now: u64) -> Result<Value, FunctionError> {
+    let input = Input {
+        sweep_id: world.sweep_id.clone(),
+    };
+    let ports = Ports {
+        ledger: &world.ledger,
+        ec2: &world.cloud,
+        objects: &world.objects,
+    };
+    handle(input, &ports, now).await
+}
+
+/// Ends a member's instance, after a report with this exit code and result, if any.
+async fn end(world: &World, arn: &InstanceArn, report: Option<(i64, &str)>) {
+    let member = world.members().await.into_iter().find(|m| m.instance.as_ref() == Some(arn)).unwrap();
+    if let Some((code, result)) = report {
+        let key = format!("sweeps/{}/{}/result.json", world.sweep_id, member.index);
+        world.objects.insert("results", &key, result);
+        let attributes =
+            json!({"report_exit_code": code, "report_at": 1, "report_result_key": key});
+        world.ledger.report(&instance_key(arn), attributes.as_object().unwrap().clone());
+    }
+    let seen = Observation::State(InstanceState::Terminated, None);
+    track::apply(&world.ledger, &[(arn.clone(), seen)], 5_000).await.unwrap();
+}
+
+fn table(world: &World) -> String {
+    world.objects.text("results", &format!("sweeps/{}/results.csv", world.sweep_id)).unwrap()
+}
+
+#[tokio::test]
+async fn results_become_columns_and_the_status_tells_of_failures() {
+    let world = World::new(&sweep(3, &[LANE], None)).await;
+    let arns = world.launch_first_batch().await;
+    end(&world, &arns[0], Some((0, r#"{"score": 0.10, "note": "a, \"b\""}"#))).await;
+    end(&world, &arns[1], Some((2, "not json"))).await;
+    end(&world, &arns[2], None).await;
+    let output = settle(&world, 9_000).await.unwrap();
+    assert_eq!(output["status"], "completed_with_failures");
+    assert_eq!(output["counts"]["completed"], 1);
+    assert_eq!(output["counts"]["failed"], 2);
+    assert_eq!(output["duration_s"], 9);
+    assert_eq!(output["cost_usd"], Value::Null);
+    assert_eq!(
+        table(&world),
+        "index,name,param.index,state,exit_code,score,note\n\
+         0,,0,completed,0,0.10,\"a, \"\"b\"\"\"\n\
+         1,,1,failed,2,,\n\
+         2,,2,failed,,,\n"
+    );
+    let manifest = world.objects.text("results", &format!("sweeps/{}/manifest.json", world.sweep_id));
+    let manifest: Value = serde_json::from_str(&manifest.unwrap()).unwrap();
+    assert_eq!(manifest["members"].as_array().unwrap().len(), 3);
+    assert_eq!(world.sweep().await.status, SweepStatus::CompletedWithFailures);
+}
+
+#[tokio::test]
+async fn a_sweep_in_which_none_completes_has_failed_with_the_reasons() {
+    let world = World::new(&sweep(3, &[LANE], None)).await;
+    for arn in world.launch_first_batch().await {
+        end(&world, &arn, Some((7, "{}"))).await;
+    }
+    let output = settle(&world, 9_000).await.unwrap();
+    assert_eq!(output["status"], "failed");
+    assert_eq!(output["reasons"], json!([{"reason": "exit code 7", "members": 3}]));
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_not_over_is_not_settled() {
+    let world = World::new(&sweep(2, &[LANE], None)).await;
+    let arns = world.launch_first_batch().await;
+    end(&world, &arns[0], Some((0, "{}"))).await;
+    assert!(matches!(settle(&world, 1).await, Err(FunctionError::Conflict(_))));
+    assert_eq!(world.sweep().await.status, SweepStatus::Launching);
+}
+
+#[tokio::test]
+async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
+    let world = World::new(&sweep(3, &[LANE], Some(2))).await;
+    let arns = world.launch_first_batch().await;
+    end(&world, &arns[0], Some((0, r#"{"score": 1}"#))).await;
+    let reason = Drain {
+        status: SweepStatus::Cancelled,
+        reason: "stopped".to_owned(),
+    };
+    drain::mark(&world.ledger, &world.sweep_id, &reason).await.unwrap();
+    end(&world, &arns[1], None).await;
+    let output = settle(&world, 9_000).await.unwrap();
+    assert_eq!(output["status"], "cancelled");
+    assert_eq!(output["drained_because"], "stopped");
+    assert_eq!(output["counts"]["completed"], 1);
+    assert_eq!(output["counts"]["reaped"], 1);
+    assert_eq!(output["counts"]["planned"], 1);
+    assert!(table(&world).contains("0,,0,completed,0,1\n"));
+}
+
+#[tokio::test]
+async fn settling_again_answers_the_same_and_writes_nothing() {
+    let world = World::new(&sweep(1, &[LANE], None)).await;
+    let arns = world.launch_first_batch().await;
+    end(&world, &arns[0], Some((0, "{}"))).await;
+    let first = settle(&world, 9_000).await.unwrap();
+    let key = format!("sweeps/{}/results.csv", world.sweep_id);
+    world.objects.insert("results", &key, "untouched");
+    assert_eq!(settle(&world, 99_000).await.unwrap(), first);
+    assert_eq!(world.objects.text("results", &key).unwrap(), "untouched");
+}
+
+#[tokio::test]
+async fn a_death_at_any_call_is_made_good_by_the_next_settlement() {
+    for call in 0..40 {
+        for when in [When::Before, When::After] {
+            let world = World::new(&sweep(2, &[LANE], None)).await;
+            for arn in world.launch_first_batch().await {
+                end(&world, &arn, Some((0, r#"{"score": 1}"#))).await;
+            }
+            world.faults.arm(Some(Death { call, when }));
+            world.faults.run(settle(&world, 9_000)).await;
+            world.faults.arm(None);
+            let output = settle(&world, 9_000).await.unwrap();
+            assert_eq!(output["status"], "completed", "{when:?} {call}");
+            assert!(table(&world).contains("1,,1,completed,0,1\n"));
+        }
+    }
+}
+
+/// The key of a result is the instance's word: one that points elsewhere is not read.
+#[tokio::test]
+async fn a_result_key_outside_the_sweep_is_not_followed() {
+    let world = World::new(&sweep(1, &[LANE], None)).await;
+    let arns = world.launch_first_batch().await;
+    world.objects.insert("results", "sweeps/other/0/result.json", r#"{"secret": 1}"#);
+    let attributes = json!({"report_exit_code": 0, "report_at": 1, "report_result_key": "sweeps/other/0/result.json"});
+    world.ledger.report(&instance_key(&arns[0]), attributes.as_object().unwrap().clone());
+    end(&world, &arns[0], None).await;
+    settle(&world, 9_000).await.unwrap();
+    assert!(!table(&world).contains("secret"));
+}
