@@ -75,14 +75,17 @@ pub async fn handle<L: Ledger, E: EndInstances, O: Objects>(
     // Another settlement may have been faster, with its own end: answer what the ledger says.
     let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
     let ended_at = sweep.ended_at.unwrap_or(ended_at);
-    Ok(settle::output(&sweep, sweep.status, &counts, &members, ended_at))
+    Ok(settle::output(
+        &sweep,
+        sweep.status,
+        &counts,
+        &members,
+        ended_at,
+    ))
 }
 
 /// All members of a sweep, by index.
-async fn members(
-    ledger: &impl Ledger,
-    sweep: &SweepRow,
-) -> Result<Vec<MemberRow>, LedgerError> {
+async fn members(ledger: &impl Ledger, sweep: &SweepRow) -> Result<Vec<MemberRow>, LedgerError> {
     let mut members = Vec::new();
     for shard in 0..sweep.shards {
         let pk = shard_pk(&sweep.sweep_id, shard);
@@ -103,7 +106,8 @@ async fn write_files<L, E, O: Objects>(
     let results = results(ports.objects, sweep, members).await?;
     let mut csv = csv::Writer::from_writer(Vec::new());
     for row in settle::results_table(members, &results) {
-        csv.write_record(row).map_err(|error| FunctionError::Bug(error.to_string()))?;
+        csv.write_record(row)
+            .map_err(|error| FunctionError::Bug(error.to_string()))?;
     }
     let table = csv
         .into_inner()
@@ -118,7 +122,12 @@ async fn write_files<L, E, O: Objects>(
         .map_err(|error| FunctionError::Bug(error.to_string()))?;
     ports
         .objects
-        .put_object(bucket, &settle::manifest_key(sweep), "application/json", manifest)
+        .put_object(
+            bucket,
+            &settle::manifest_key(sweep),
+            "application/json",
+            manifest,
+        )
         .await?;
     Ok(())
 }

@@ -28,27 +28,44 @@ async fn settle(world: &World, now: u64) -> Result<Value, FunctionError> {
 
 /// Ends a member's instance, after a report with this exit code and result, if any.
 async fn end(world: &World, arn: &InstanceArn, report: Option<(i64, &str)>) {
-    let member = world.members().await.into_iter().find(|m| m.instance.as_ref() == Some(arn)).unwrap();
+    let member = world
+        .members()
+        .await
+        .into_iter()
+        .find(|m| m.instance.as_ref() == Some(arn))
+        .unwrap();
     if let Some((code, result)) = report {
         let key = format!("sweeps/{}/{}/result.json", world.sweep_id, member.index);
         world.objects.insert("results", &key, result);
         let attributes =
             json!({"report_exit_code": code, "report_at": 1, "report_result_key": key});
-        world.ledger.report(&instance_key(arn), attributes.as_object().unwrap().clone());
+        world
+            .ledger
+            .report(&instance_key(arn), attributes.as_object().unwrap().clone());
     }
     let seen = Observation::State(InstanceState::Terminated, None);
-    track::apply(&world.ledger, &[(arn.clone(), seen)], 5_000).await.unwrap();
+    track::apply(&world.ledger, &[(arn.clone(), seen)], 5_000)
+        .await
+        .unwrap();
 }
 
 fn table(world: &World) -> String {
-    world.objects.text("results", &format!("sweeps/{}/results.csv", world.sweep_id)).unwrap()
+    world
+        .objects
+        .text("results", &format!("sweeps/{}/results.csv", world.sweep_id))
+        .unwrap()
 }
 
 #[tokio::test]
 async fn results_become_columns_and_the_status_tells_of_failures() {
     let world = World::new(&sweep(3, &[LANE], None)).await;
     let arns = world.launch_first_batch().await;
-    end(&world, &arns[0], Some((0, r#"{"score": 0.10, "note": "a, \"b\""}"#))).await;
+    end(
+        &world,
+        &arns[0],
+        Some((0, r#"{"score": 0.10, "note": "a, \"b\""}"#)),
+    )
+    .await;
     end(&world, &arns[1], Some((2, "not json"))).await;
     end(&world, &arns[2], None).await;
     let output = settle(&world, 9_000).await.unwrap();
@@ -64,10 +81,16 @@ async fn results_become_columns_and_the_status_tells_of_failures() {
          1,,1,failed,2,,\n\
          2,,2,failed,,,\n"
     );
-    let manifest = world.objects.text("results", &format!("sweeps/{}/manifest.json", world.sweep_id));
+    let manifest = world.objects.text(
+        "results",
+        &format!("sweeps/{}/manifest.json", world.sweep_id),
+    );
     let manifest: Value = serde_json::from_str(&manifest.unwrap()).unwrap();
     assert_eq!(manifest["members"].as_array().unwrap().len(), 3);
-    assert_eq!(world.sweep().await.status, SweepStatus::CompletedWithFailures);
+    assert_eq!(
+        world.sweep().await.status,
+        SweepStatus::CompletedWithFailures
+    );
 }
 
 #[tokio::test]
@@ -78,7 +101,10 @@ async fn a_sweep_in_which_none_completes_has_failed_with_the_reasons() {
     }
     let output = settle(&world, 9_000).await.unwrap();
     assert_eq!(output["status"], "failed");
-    assert_eq!(output["reasons"], json!([{"reason": "exit code 7", "members": 3}]));
+    assert_eq!(
+        output["reasons"],
+        json!([{"reason": "exit code 7", "members": 3}])
+    );
 }
 
 #[tokio::test]
@@ -86,7 +112,10 @@ async fn a_sweep_that_is_not_over_is_not_settled() {
     let world = World::new(&sweep(2, &[LANE], None)).await;
     let arns = world.launch_first_batch().await;
     end(&world, &arns[0], Some((0, "{}"))).await;
-    assert!(matches!(settle(&world, 1).await, Err(FunctionError::Conflict(_))));
+    assert!(matches!(
+        settle(&world, 1).await,
+        Err(FunctionError::Conflict(_))
+    ));
     assert_eq!(world.sweep().await.status, SweepStatus::Launching);
 }
 
@@ -99,7 +128,9 @@ async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
         status: SweepStatus::Cancelled,
         reason: "stopped".to_owned(),
     };
-    drain::mark(&world.ledger, &world.sweep_id, &reason).await.unwrap();
+    drain::mark(&world.ledger, &world.sweep_id, &reason)
+        .await
+        .unwrap();
     end(&world, &arns[1], None).await;
     let output = settle(&world, 9_000).await.unwrap();
     assert_eq!(output["status"], "cancelled");
@@ -145,9 +176,14 @@ async fn a_death_at_any_call_is_made_good_by_the_next_settlement() {
 async fn a_result_key_outside_the_sweep_is_not_followed() {
     let world = World::new(&sweep(1, &[LANE], None)).await;
     let arns = world.launch_first_batch().await;
-    world.objects.insert("results", "sweeps/other/0/result.json", r#"{"secret": 1}"#);
+    world
+        .objects
+        .insert("results", "sweeps/other/0/result.json", r#"{"secret": 1}"#);
     let attributes = json!({"report_exit_code": 0, "report_at": 1, "report_result_key": "sweeps/other/0/result.json"});
-    world.ledger.report(&instance_key(&arns[0]), attributes.as_object().unwrap().clone());
+    world.ledger.report(
+        &instance_key(&arns[0]),
+        attributes.as_object().unwrap().clone(),
+    );
     end(&world, &arns[0], None).await;
     settle(&world, 9_000).await.unwrap();
     assert!(!table(&world).contains("secret"));

@@ -93,9 +93,7 @@ where
 {
     let json = |error: serde_json::Error| FunctionError::Bug(error.to_string());
     match input {
-        Input::Drain(request) => {
-            serde_json::to_value(mark(request, ports).await?).map_err(json)
-        }
+        Input::Drain(request) => serde_json::to_value(mark(request, ports).await?).map_err(json),
         Input::ReapLane(lane) => {
             serde_json::to_value(reap_lane(&lane, ports, now).await?).map_err(json)
         }
@@ -172,10 +170,12 @@ where
     }
     let region = &lane.region;
     // The attempt is looked at before the cloud: one that is closed by then has its instances in the ledger or in the list.
-    let key = lane_key(sweep_id, lane);
-    let lane_row: LaneRow = ledger::require(ports.ledger, key).await?;
-    let in_flight =
-        drain::close_abandoned_attempt(ports.ledger, &sweep, &lane_row, now).await?;
+    let lane_row: Option<LaneRow> = ledger::load(ports.ledger, lane_key(sweep_id, lane)).await?;
+    let in_flight = match &lane_row {
+        Some(row) => drain::close_abandoned_attempt(ports.ledger, &sweep, row, now).await?,
+        // The planner died before it wrote the lane: nothing was ever launched in it.
+        None => InFlight::No,
+    };
     let found = track::reconcile(ports.ledger, ports.ec2, sweep_id, region, now).await?;
     let mut ids: Vec<String> = found
         .living

@@ -4,6 +4,7 @@ use idle_reaper::{Input, Ports, handle};
 use launch_batch::Next;
 use serde_json::{Value, json};
 use simulation::{Death, When, World, lane, sweep};
+use spawn_core::ledger::Stored as _;
 use spawn_core::state::{MemberState, SweepStatus};
 
 const LANE: &str = "us-east-1.on-demand";
@@ -28,14 +29,20 @@ async fn launch(world: &World, now: u64) -> Next {
         sweep_id: world.sweep_id.clone(),
         lane: lane(LANE),
     };
-    launch_batch::handle(input, &ports, now, 1).await.unwrap().next
+    launch_batch::handle(input, &ports, now, 1)
+        .await
+        .unwrap()
+        .next
 }
 
 async fn drain(world: &World, mut now: u64) {
     let id = world.sweep_id.to_string();
     let request = json!({"drain": {"sweep_id": id, "status": "cancelled", "reason": "test"}});
     let drained = reaper(world, request, now).await;
-    assert_eq!(drained, json!({"known": true, "sweep_id": id, "lanes": [LANE]}));
+    assert_eq!(
+        drained,
+        json!({"known": true, "sweep_id": id, "lanes": [LANE]})
+    );
     for _ in 0..500 {
         let request = json!({"reap_lane": {"sweep_id": id, "lane": LANE}});
         let reaped = reaper(world, request, now).await;
@@ -48,7 +55,12 @@ async fn drain(world: &World, mut now: u64) {
 }
 
 async fn assert_nothing_lives(world: &World) {
-    let living: Vec<_> = world.cloud.instances().into_iter().filter(|i| !i.state.is_ending()).collect();
+    let living: Vec<_> = world
+        .cloud
+        .instances()
+        .into_iter()
+        .filter(|i| !i.state.is_ending())
+        .collect();
     assert_eq!(living, []);
     assert_eq!(world.sweep().await.live, 0);
 }
@@ -88,10 +100,14 @@ async fn draining_twice_changes_nothing_and_the_first_reason_stays() {
     let world = World::new(&sweep(5, &[LANE], None)).await;
     launch(&world, 1_000).await;
     drain(&world, 2_000).await;
-    let again = json!({"drain": {"sweep_id": world.sweep_id, "status": "failed", "reason": "later"}});
+    let again =
+        json!({"drain": {"sweep_id": world.sweep_id, "status": "failed", "reason": "later"}});
     reaper(&world, again, 3_000).await;
     let drain = world.sweep().await.drain.unwrap();
-    assert_eq!((drain.status, drain.reason.as_str()), (SweepStatus::Cancelled, "test"));
+    assert_eq!(
+        (drain.status, drain.reason.as_str()),
+        (SweepStatus::Cancelled, "test")
+    );
 }
 
 #[tokio::test]
@@ -100,8 +116,21 @@ async fn an_execution_that_planned_nothing_is_unknown_and_marked() {
     let request = json!({"drain": {"execution_arn": "arn:other", "status": "cancelled", "reason": "aborted"}});
     for _ in 0..2 {
         let answer = reaper(&world, request.clone(), 1).await;
-        assert_eq!(answer, json!({"known": false, "sweep_id": null, "lanes": []}));
+        assert_eq!(
+            answer,
+            json!({"known": false, "sweep_id": null, "lanes": []})
+        );
     }
+}
+
+/// The planner died after its first write: the sweep is there, its lanes and members are not.
+#[tokio::test]
+async fn a_half_planned_sweep_drains_too() {
+    let mut row = sweep(5, &[LANE], None);
+    row.status = SweepStatus::Planning;
+    let world = World::of_rows(&row, vec![row.row()]).await;
+    drain(&world, 1_000).await;
+    assert!(world.sweep().await.is_over());
 }
 
 #[tokio::test]
@@ -130,7 +159,9 @@ async fn lanes_that_wait_for_a_slot_are_woken_by_the_drain() {
         ec2: &world.cloud,
         executions: &world.executions,
     };
-    track_instances::handle(waiting.unwrap(), &ports, 1_500).await.unwrap();
+    track_instances::handle(waiting.unwrap(), &ports, 1_500)
+        .await
+        .unwrap();
     assert!(world.executions.woken().is_empty());
     drain(&world, 2_000).await;
     assert_eq!(world.executions.woken(), ["slot"]);

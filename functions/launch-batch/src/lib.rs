@@ -120,9 +120,7 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             (Step::GiveUp, Some(batch)) => self.give_up(&sweep, &lane, &batch).await,
             (Step::Wait(seconds), _) => Ok(answer(Next::Wait, seconds, 0, &lane)),
             (Step::AwaitSlot, _) => Ok(answer(Next::Slot, 0, 0, &lane)),
-            (Step::Done | Step::Begin(_) | Step::GiveUp, _) => {
-                Ok(answer(Next::Done, 0, 0, &lane))
-            }
+            (Step::Done | Step::Begin(_) | Step::GiveUp, _) => Ok(answer(Next::Done, 0, 0, &lane)),
         }
     }
 
@@ -184,7 +182,10 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
         let mut lane = lane;
         for shape in lane.templates..=shape {
             let Some(template) = launch::template_of(&lane, shape, self.ports.home) else {
-                return Err(FunctionError::Bug(format!("lane {} has no shape {shape}", lane.lane)));
+                return Err(FunctionError::Bug(format!(
+                    "lane {} has no shape {shape}",
+                    lane.lane
+                )));
             };
             let region = lane.lane.region.clone();
             match self.ports.ec2.ensure_template(&region, &template).await {
@@ -201,7 +202,10 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             }
         }
         lane.templates = shape + 1;
-        self.ports.ledger.commit(vec![lane.clone().replace()?]).await?;
+        self.ports
+            .ledger
+            .commit(vec![lane.clone().replace()?])
+            .await?;
         let key = lane_key(&lane.sweep_id, &lane.lane);
         Ok(Ok(ledger::require(self.ports.ledger, key).await?))
     }
@@ -219,7 +223,9 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
         let batch: BatchRow = ledger::require(self.ports.ledger, key).await?;
         if attempt.state != AttemptState::Intended {
             // Closed between our reads: look again.
-            return Err(FunctionError::Conflict("the attempt was closed meanwhile".to_owned()));
+            return Err(FunctionError::Conflict(
+                "the attempt was closed meanwhile".to_owned(),
+            ));
         }
         let Some(template) = launch::template_of(lane, attempt.shape, self.ports.home) else {
             return Err(FunctionError::Bug(format!(
@@ -254,7 +260,11 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             Err(error @ (Ec2Error::TokenSpent(_) | Ec2Error::Transient(_))) => {
                 // What the token launched is told by the tag that every instance got in the request itself.
                 let region = &lane.lane.region;
-                let found = self.ports.ec2.launched_by(region, &open.attempt.token).await?;
+                let found = self
+                    .ports
+                    .ec2
+                    .launched_by(region, &open.attempt.token)
+                    .await?;
                 self.record(open, &found, Some(error)).await
             }
             Err(error @ Ec2Error::NoCapacity(_)) => self.next_rung(open, &error).await,
@@ -286,7 +296,8 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             open.batch.rounds = 0;
         }
         let not_before = self.now + open.lane.launch_delay_s * 1000;
-        self.close(open, instances, error.as_ref(), not_before, None).await
+        self.close(open, instances, error.as_ref(), not_before, None)
+            .await
     }
 
     /// Closes an attempt for which there was no capacity and moves its batch up the ladder.
@@ -391,7 +402,11 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
         sweep: &SweepRow,
         attempt: &AttemptRow,
     ) -> Result<Vec<MemberRow>, LedgerError> {
-        let keys = attempt.members.iter().map(|i| sweep.member_key(i)).collect();
+        let keys = attempt
+            .members
+            .iter()
+            .map(|i| sweep.member_key(i))
+            .collect();
         ledger::require_all(self.ports.ledger, keys).await
     }
 
@@ -420,7 +435,10 @@ struct Open<'a> {
 fn shape_of(open: &Open<'_>) -> Result<spawn_core::rows::Shape, FunctionError> {
     let shape = open.lane.shapes.get(usize_of(open.attempt.shape));
     shape.cloned().ok_or_else(|| {
-        FunctionError::Bug(format!("lane {} lost shape {}", open.lane.lane, open.attempt.shape))
+        FunctionError::Bug(format!(
+            "lane {} lost shape {}",
+            open.lane.lane, open.attempt.shape
+        ))
     })
 }
 

@@ -13,7 +13,8 @@ async fn main() -> Result<(), Error> {
             ec2: &Ec2::new(&sdk),
             home: &config.home(),
         };
-        lambda::run(async |input, now, random| Box::pin(handle(input, &ports, now, random)).await).await
+        lambda::run(async |input, now, random| Box::pin(handle(input, &ports, now, random)).await)
+            .await
     })
     .await
 }

@@ -91,7 +91,10 @@ async fn a_death_at_any_call_doubles_and_leaks_nothing() {
 async fn two_launchers_of_one_lane_launch_nothing_twice() {
     for call in 0..40 {
         let world = World::new(&sweep(120, &[LANE], None)).await;
-        world.faults.arm(Some(Death { call, when: When::After }));
+        world.faults.arm(Some(Death {
+            call,
+            when: When::After,
+        }));
         let first = world.faults.run(step(&world, 1_000)).await;
         world.faults.arm(None);
         // The second one makes two steps, then both go on in turns.
@@ -109,11 +112,21 @@ async fn throttling_is_waited_for_with_the_same_token_and_never_taken_for_lack_o
     let throttled = || Ec2Error::Throttled("RequestLimitExceeded".to_owned());
     world.cloud.fail_next((0..5).map(|_| throttled()));
     let outputs = run_lane(&world).await;
-    let waits: Vec<u64> = outputs.iter().filter(|o| o.next == Next::Wait).map(|o| o.wait_s).collect();
+    let waits: Vec<u64> = outputs
+        .iter()
+        .filter(|o| o.next == Next::Wait)
+        .map(|o| o.wait_s)
+        .collect();
     assert_eq!(waits.len(), 5, "{outputs:?}");
     assert!(waits.iter().all(|&wait| wait > 0));
     assert_all_launched_once(&world, 50, "after throttling").await;
-    assert!(world.members().await.iter().all(|m| m.instance_type.as_deref() == Some("c5.large")));
+    assert!(
+        world
+            .members()
+            .await
+            .iter()
+            .all(|m| m.instance_type.as_deref() == Some("c5.large"))
+    );
 }
 
 #[tokio::test]
@@ -132,7 +145,13 @@ async fn a_dry_pool_moves_the_batch_to_the_next_type() {
     world.cloud.fail_next([dry]);
     run_lane(&world).await;
     assert_all_launched_once(&world, 50, "second rung").await;
-    assert!(world.members().await.iter().all(|m| m.instance_type.as_deref() == Some("m5.large")));
+    assert!(
+        world
+            .members()
+            .await
+            .iter()
+            .all(|m| m.instance_type.as_deref() == Some("m5.large"))
+    );
 }
 
 #[tokio::test]
@@ -153,7 +172,10 @@ async fn no_capacity_anywhere_ends_with_failed_members_and_the_reason_not_with_a
     let members = world.members().await;
     assert!(members.iter().all(|m| m.state == MemberState::Failed));
     let reason = members[0].reason.clone().unwrap();
-    assert!(reason.contains("no capacity") && reason.contains("Insufficient"), "{reason}");
+    assert!(
+        reason.contains("no capacity") && reason.contains("Insufficient"),
+        "{reason}"
+    );
     assert_eq!(world.sweep().await.live, 0);
 }
 
@@ -179,12 +201,23 @@ async fn a_spent_token_is_looked_up_and_not_launched_again() {
     let world = World::new(&sweep(30, &[LANE], None)).await;
     // Template, intent and call happen, then the process dies before it records anything.
     let call = 10;
-    world.faults.arm(Some(Death { call, when: When::After }));
+    world.faults.arm(Some(Death {
+        call,
+        when: When::After,
+    }));
     assert!(world.faults.run(step(&world, 1_000)).await.is_none());
     world.faults.arm(None);
-    assert_eq!(world.cloud.instances().len(), 30, "the death is not where the test wants it");
+    assert_eq!(
+        world.cloud.instances().len(),
+        30,
+        "the death is not where the test wants it"
+    );
     for instance in world.cloud.instances() {
-        world.cloud.put(&instance.arn, spawn_core::ports::InstanceState::Terminated, None);
+        world.cloud.put(
+            &instance.arn,
+            spawn_core::ports::InstanceState::Terminated,
+            None,
+        );
     }
     run_lane(&world).await;
     assert_all_launched_once(&world, 30, "found by tag").await;

@@ -1,9 +1,7 @@
 //! Brings the document's texts from S3 and has them read.
 
 use serde_json::Value;
-use spawn_core::document::{
-    self, Fault, OperatorDefaults, S3Uri, Source, Submission, Sweep,
-};
+use spawn_core::document::{self, Fault, OperatorDefaults, S3Uri, Source, Submission, Sweep};
 use spawn_core::errors::FunctionError;
 use spawn_core::ports::{Objects, ServiceError};
 

@@ -3,6 +3,7 @@
 
 mod document;
 mod look_up;
+mod prices;
 mod record;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::Ledger;
 use spawn_core::plan::{self, Context, Plan};
 use spawn_core::ports::{DescribeOffers, Objects, ReadParameters};
+use spawn_core::prices::PriceBook;
 
 /// What the state machine asks.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +39,8 @@ pub struct Deployment {
     pub instance_profile: String,
     /// The topic to tell of a sweep's end.
     pub notify_topic: Option<String>,
+    /// The S3 URI of the price book, if there is one.
+    pub price_book: Option<String>,
 }
 
 /// What the handler needs of the outside.
@@ -109,6 +113,7 @@ where
         results_bucket: ports.deployment.results_bucket.clone(),
         instance_profile: ports.deployment.instance_profile.clone(),
         notify_topic: ports.deployment.notify_topic.clone(),
+        price_book: prices::read(ports.objects, ports.deployment.price_book.as_deref()).await?,
     };
     let plan = plan::plan(&sweep, &placement, &facts, &context)?;
     let bucket = plan.sweep.results_bucket.clone();
@@ -125,7 +130,7 @@ where
         dry_run = sweep.dry_run,
         "sweep planned"
     );
-    output(&sweep, &plan, manifest)
+    output(&sweep, &plan, manifest, context.price_book.as_ref())
 }
 
 /// Writes the whole plan, member by member, to S3.
@@ -150,12 +155,19 @@ async fn put_plan(
             }))
         })
         .map_err(|error| FunctionError::Bug(error.to_string()))?;
-    Ok(objects.put_object(bucket, key, "application/json", body).await?)
+    Ok(objects
+        .put_object(bucket, key, "application/json", body)
+        .await?)
 }
 
-fn output(sweep: &Sweep, plan: &Plan, manifest: String) -> Result<Output, FunctionError> {
+fn output(
+    sweep: &Sweep,
+    plan: &Plan,
+    manifest: String,
+    book: Option<&PriceBook>,
+) -> Result<Output, FunctionError> {
     let summary = if sweep.dry_run {
-        let summary = plan::summary(plan, &manifest);
+        let summary = plan::summary(plan, &manifest, book);
         Some(summary.map_err(|error| FunctionError::Bug(error.to_string()))?)
     } else {
         None

@@ -35,8 +35,11 @@ async fn of_region(
     for one in ec2.instance_types(region, &names).await? {
         facts.types.insert(one.name.clone(), one);
     }
-    let architectures: BTreeSet<&String> =
-        facts.types.values().filter_map(|one| one.architectures.first()).collect();
+    let architectures: BTreeSet<&String> = facts
+        .types
+        .values()
+        .filter_map(|one| one.architectures.first())
+        .collect();
     let mut images = questions.images;
     for template in &questions.parameters {
         for architecture in &architectures {

@@ -39,5 +39,6 @@ fn deployment(config: &Config) -> Deployment {
         results_bucket: config.results_bucket.clone(),
         instance_profile: config.instance_profile.clone(),
         notify_topic: config.notify_topic.clone(),
+        price_book: config.price_book.clone(),
     }
 }

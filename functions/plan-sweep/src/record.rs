@@ -91,10 +91,7 @@ async fn open(ledger: &impl Ledger, sweep: &SweepRow) -> Result<(), FunctionErro
     let status = path(&["status"]);
     let write = Write::Update {
         key: sweep_key(&sweep.sweep_id),
-        set: vec![(
-            status.clone(),
-            Value::from(SweepStatus::Launching.as_str()),
-        )],
+        set: vec![(status.clone(), Value::from(SweepStatus::Launching.as_str()))],
         remove: Vec::new(),
         add: Vec::new(),
         when: vec![Condition::Equals(
@@ -116,7 +113,10 @@ async fn open(ledger: &impl Ledger, sweep: &SweepRow) -> Result<(), FunctionErro
 }
 
 fn drained(sweep: &SweepRow) -> FunctionError {
-    let reason = sweep.drain.as_ref().map_or("", |drain| drain.reason.as_str());
+    let reason = sweep
+        .drain
+        .as_ref()
+        .map_or("", |drain| drain.reason.as_str());
     FunctionError::Config(format!(
         "sweep {} was drained while it was planned: {reason}",
         sweep.sweep_id

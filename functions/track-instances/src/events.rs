@@ -32,9 +32,7 @@ impl Event {
                     .ok_or_else(|| format!("`{state}` is not a state of an instance"))?;
                 (resource(event)?, Observation::State(state, None))
             }
-            "EC2 Spot Instance Interruption Warning" => {
-                (resource(event)?, Observation::SpotNotice)
-            }
+            "EC2 Spot Instance Interruption Warning" => (resource(event)?, Observation::SpotNotice),
             // The instance's word is in the ledger, where only it can write; this is only the news that it is there.
             "Spawn Member Report" => (text(event, "/detail/instance_arn")?, Observation::Reported),
             other => return Err(format!("nothing is known of `{other}`")),
@@ -80,9 +78,7 @@ impl Message {
             .and_then(|count| count.parse().ok())
             .unwrap_or(1);
         let event = text(record, "/body")
-            .and_then(|body| {
-                serde_json::from_str::<Value>(body).map_err(|error| error.to_string())
-            })
+            .and_then(|body| serde_json::from_str::<Value>(body).map_err(|error| error.to_string()))
             .and_then(|event| Event::parse(&event));
         Self {
             id: text(record, "/messageId").unwrap_or_default().to_owned(),

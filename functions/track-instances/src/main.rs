@@ -15,8 +15,10 @@ async fn main() -> Result<(), Error> {
             ec2: &Ec2::new(&sdk),
             executions: &Executions::new(&sdk),
         };
-        lambda::run(async |event: Value, now, _| Box::pin(handle(Input::parse(&event)?, &ports, now)).await)
-            .await
+        lambda::run(async |event: Value, now, _| {
+            Box::pin(handle(Input::parse(&event)?, &ports, now)).await
+        })
+        .await
     })
     .await
 }

@@ -39,7 +39,13 @@ where
             Err(error) => failures.push(error),
         }
     }
-    tracing::info!(sweeps, repaired, unknown, failures = failures.len(), "reconciled");
+    tracing::info!(
+        sweeps,
+        repaired,
+        unknown,
+        failures = failures.len(),
+        "reconciled"
+    );
     for error in &failures {
         tracing::error!(%error, "a part of the pass failed");
     }

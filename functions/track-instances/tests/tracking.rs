@@ -55,13 +55,19 @@ fn batch(events: &[Value], deliveries: u32) -> Value {
 }
 
 fn report(world: &World, arn: &InstanceArn, exit_code: i64) {
-    let attributes = json!({"report_exit_code": exit_code, "report_at": 5, "report_result_key": "k"});
+    let attributes =
+        json!({"report_exit_code": exit_code, "report_at": 5, "report_result_key": "k"});
     let attributes = attributes.as_object().unwrap().clone();
     world.ledger.report(&instance_key(arn), attributes);
 }
 
 async fn states(world: &World) -> Vec<MemberState> {
-    world.members().await.iter().map(|member| member.state).collect()
+    world
+        .members()
+        .await
+        .iter()
+        .map(|member| member.state)
+        .collect()
 }
 
 #[tokio::test]
@@ -84,14 +90,28 @@ async fn members_follow_their_instances_whatever_repeats_or_reorders() {
         let answer = call(&world, &batch(&events, 1), 10_000).await;
         assert_eq!(answer, json!({"batchItemFailures": []}), "round {round}");
         use MemberState::{Completed, Failed};
-        assert_eq!(states(&world).await, [Completed, Failed, Failed], "round {round}");
-        assert_eq!(world.violations().await, Vec::<String>::new(), "round {round}");
+        assert_eq!(
+            states(&world).await,
+            [Completed, Failed, Failed],
+            "round {round}"
+        );
+        assert_eq!(
+            world.violations().await,
+            Vec::<String>::new(),
+            "round {round}"
+        );
     }
     let members = world.members().await;
     assert_eq!(members[0].exit_code, Some(0));
     assert_eq!(members[0].result_key.as_deref(), Some("k"));
     assert_eq!(members[1].reason.as_deref(), Some("exit code 3"));
-    assert!(members[2].reason.as_ref().unwrap().contains("without a report"));
+    assert!(
+        members[2]
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("without a report")
+    );
 }
 
 #[tokio::test]
@@ -99,10 +119,23 @@ async fn a_member_holds_its_slot_until_its_instance_ends() {
     let (world, arns) = launched(2, Some(1)).await;
     call(&world, &json!({"register": {"kind": "slot", "sweep_id": world.sweep_id, "lane": LANE, "task_token": "slot-1"}}), 1).await;
     report(&world, &arns[0], 0);
-    call(&world, &batch(&[state_event(&arns[0], "running"), report_event(&arns[0])], 1), 2).await;
+    call(
+        &world,
+        &batch(
+            &[state_event(&arns[0], "running"), report_event(&arns[0])],
+            1,
+        ),
+        2,
+    )
+    .await;
     assert_eq!(world.executions.woken(), Vec::<String>::new());
     assert_eq!(world.sweep().await.live, 1);
-    call(&world, &batch(&[state_event(&arns[0], "shutting-down")], 1), 3).await;
+    call(
+        &world,
+        &batch(&[state_event(&arns[0], "shutting-down")], 1),
+        3,
+    )
+    .await;
     assert_eq!(world.executions.woken(), ["slot-1"]);
     assert_eq!(world.sweep().await.live, 0);
 }
@@ -143,7 +176,10 @@ async fn events_of_strangers_come_back_twice_and_are_dropped_then() {
     let event = [state_event(&stranger, "running")];
     for (deliveries, failures) in [(1, 1), (2, 1), (3, 0)] {
         let answer = call(&world, &batch(&event, deliveries), 1).await;
-        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), failures);
+        assert_eq!(
+            answer["batchItemFailures"].as_array().unwrap().len(),
+            failures
+        );
     }
     let answer = call(&world, &batch(&[report_event(&stranger)], 1), 1).await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -152,20 +188,41 @@ async fn events_of_strangers_come_back_twice_and_are_dropped_then() {
 #[tokio::test]
 async fn a_message_that_is_no_event_is_dropped_and_harms_no_other() {
     let (world, arns) = launched(1, None).await;
-    let mut event = batch(&[json!({"detail-type": "Weather"}), state_event(&arns[0], "running")], 1);
-    event["Records"].as_array_mut().unwrap().push(json!({"messageId": "x", "body": "not json"}));
-    assert_eq!(call(&world, &event, 1).await, json!({"batchItemFailures": []}));
+    let mut event = batch(
+        &[
+            json!({"detail-type": "Weather"}),
+            state_event(&arns[0], "running"),
+        ],
+        1,
+    );
+    event["Records"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"messageId": "x", "body": "not json"}));
+    assert_eq!(
+        call(&world, &event, 1).await,
+        json!({"batchItemFailures": []})
+    );
     assert_eq!(states(&world).await, [MemberState::Running]);
 }
 
 #[tokio::test]
 async fn reconcile_repairs_what_lost_events_left_behind_and_wakes() {
     let (world, arns) = launched(3, None).await;
-    call(&world, &json!({"register": {"kind": "completion", "sweep_id": world.sweep_id, "task_token": "t"}}), 1).await;
+    call(
+        &world,
+        &json!({"register": {"kind": "completion", "sweep_id": world.sweep_id, "task_token": "t"}}),
+        1,
+    )
+    .await;
     report(&world, &arns[0], 0);
     world.cloud.put(&arns[0], InstanceState::Terminated, None);
     world.cloud.put(&arns[1], InstanceState::Running, None);
-    world.cloud.put(&arns[2], InstanceState::Terminated, Some("Server.SpotInstanceTermination"));
+    world.cloud.put(
+        &arns[2],
+        InstanceState::Terminated,
+        Some("Server.SpotInstanceTermination"),
+    );
     let answer = call(&world, &json!({"reconcile": {}}), 2_000).await;
     assert_eq!(answer["repaired"], 3);
     use MemberState::{Completed, Interrupted, Running};
@@ -185,6 +242,11 @@ async fn a_spot_notice_makes_the_end_an_interruption() {
         "resources": [arns[0].to_string()],
         "detail": {"instance-id": arns[0].instance_id, "instance-action": "terminate"},
     });
-    call(&world, &batch(&[notice, state_event(&arns[0], "shutting-down")], 1), 1).await;
+    call(
+        &world,
+        &batch(&[notice, state_event(&arns[0], "shutting-down")], 1),
+        1,
+    )
+    .await;
     assert_eq!(states(&world).await, [MemberState::Interrupted]);
 }

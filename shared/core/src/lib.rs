@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod money;
 pub mod plan;
 pub mod ports;
+pub mod prices;
 pub mod ranges;
 pub mod region;
 pub mod rows;

@@ -65,7 +65,11 @@ pub fn observe(
         }
         Observation::Gone => {
             next.live = false;
-            end(&mut next, Some("EC2 does not show the instance any more"), around)?;
+            end(
+                &mut next,
+                Some("EC2 does not show the instance any more"),
+                around,
+            )?;
         }
         Observation::SpotNotice => {
             if member.spot_notice_at.is_none() && !member.state.is_ended() {
@@ -123,9 +127,15 @@ fn verdict(
         return (MemberState::Interrupted, Some(words));
     }
     if around.sweep == SweepStatus::Draining {
-        return (MemberState::Reaped, Some("the sweep was drained".to_owned()));
+        return (
+            MemberState::Reaped,
+            Some("the sweep was drained".to_owned()),
+        );
     }
-    if member.ttl_deadline.is_some_and(|deadline| around.now + TTL_SLACK_MS >= deadline) {
+    if member
+        .ttl_deadline
+        .is_some_and(|deadline| around.now + TTL_SLACK_MS >= deadline)
+    {
         return (MemberState::Reaped, Some("its ttl passed".to_owned()));
     }
     let words = match reason {
@@ -149,5 +159,150 @@ fn become_state(member: &mut MemberRow, to: MemberState) -> Result<(), IllegalMo
             from: member.state,
             to,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::SweepId;
+
+    fn member() -> MemberRow {
+        MemberRow {
+            sweep_id: SweepId::from("s"),
+            shards: 1,
+            index: 0,
+            name: None,
+            version: 0,
+            state: MemberState::Launching,
+            reason: None,
+            params: "{}".to_owned(),
+            program: 0,
+            lane: "us-east-1.spot".parse().unwrap(),
+            live: true,
+            instance: None,
+            instance_type: None,
+            market: None,
+            availability_zone: None,
+            attempt: None,
+            launched_at: Some(0),
+            running_at: None,
+            ttl_deadline: Some(1_000_000),
+            spot_notice_at: None,
+            ended_at: None,
+            exit_code: None,
+            result_key: None,
+        }
+    }
+
+    fn around(report: Option<i64>, on_complete: OnComplete) -> Circumstances {
+        Circumstances {
+            report: report.map(|exit_code| Report {
+                exit_code,
+                result_key: None,
+                at: 1,
+                reason: None,
+            }),
+            on_complete,
+            sweep: SweepStatus::Running,
+            now: 10,
+        }
+    }
+
+    fn terminated(reason: Option<&str>) -> Observation {
+        Observation::State(InstanceState::Terminated, reason.map(str::to_owned))
+    }
+
+    #[test]
+    fn the_end_of_an_instance_is_judged_by_what_is_known_of_it() {
+        let user = Some("Client.UserInitiatedShutdown");
+        let lost = Some("Server.SpotInstanceTermination");
+        let draining = |mut around: Circumstances| {
+            around.sweep = SweepStatus::Draining;
+            around
+        };
+        let late = |mut around: Circumstances| {
+            around.now = 996_000;
+            around
+        };
+        let plain = |report| around(report, OnComplete::Terminate);
+        for (around, reason, state) in [
+            (plain(Some(0)), user, MemberState::Completed),
+            (plain(Some(1)), user, MemberState::Failed),
+            (plain(None), user, MemberState::Failed),
+            (plain(None), lost, MemberState::Interrupted),
+            (plain(Some(0)), lost, MemberState::Completed),
+            (draining(plain(None)), user, MemberState::Reaped),
+            (draining(plain(Some(0))), user, MemberState::Completed),
+            (late(plain(None)), user, MemberState::Reaped),
+        ] {
+            let after = observe(&member(), &terminated(reason), &around)
+                .unwrap()
+                .unwrap();
+            assert_eq!(after.state, state, "{around:?} {reason:?}");
+            assert!(!after.live);
+            assert_eq!(after.ended_at, Some(around.now));
+        }
+    }
+
+    #[test]
+    fn a_report_ends_a_member_only_when_its_instance_is_to_stay() {
+        for (on_complete, ends) in [
+            (OnComplete::Terminate, false),
+            (OnComplete::Stop, true),
+            (OnComplete::None, true),
+        ] {
+            let after = observe(
+                &member(),
+                &Observation::Reported,
+                &around(Some(0), on_complete),
+            );
+            let after = after.unwrap();
+            assert_eq!(after.is_some(), ends, "{on_complete:?}");
+            assert!(after.is_none_or(|member| member.live && member.state.is_ended()));
+        }
+    }
+
+    fn any_observation() -> impl Strategy<Value = Observation> {
+        use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
+        let states = prop::sample::select(vec![
+            Pending,
+            Running,
+            Stopping,
+            Stopped,
+            ShuttingDown,
+            Terminated,
+        ]);
+        prop_oneof![
+            states.prop_map(|state| Observation::State(state, None)),
+            Just(Observation::Gone),
+            Just(Observation::SpotNotice),
+            Just(Observation::Reported),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is seen, in whatever order and however often: every move is allowed, an end is final, a freed slot stays
+        /// free, and a second look at the same thing tells nothing new.
+        #[test]
+        fn members_only_move_forward(
+            observations in prop::collection::vec(any_observation(), 0..20),
+            report in prop::option::of(0_i64..3),
+            on_complete in prop::sample::select(vec![OnComplete::Terminate, OnComplete::Stop, OnComplete::None]),
+        ) {
+            let around = around(report, on_complete);
+            let mut member = member();
+            for observation in observations {
+                let Some(next) = observe(&member, &observation, &around).unwrap() else { continue };
+                prop_assert!(next.state == member.state || member.state.may_become(next.state));
+                prop_assert!(member.live || !next.live);
+                prop_assert_eq!(member.state.is_ended(), member.ended_at.is_some());
+                prop_assert!(!member.state.is_ended() || member.exit_code == next.exit_code);
+                prop_assert_eq!(observe(&next, &observation, &around).unwrap(), None);
+                member = next;
+            }
+        }
     }
 }

@@ -75,7 +75,11 @@ impl Cloud {
     #[must_use]
     pub fn instances(&self) -> Vec<CloudInstance> {
         let state = self.state();
-        state.launches.values().flat_map(|l| l.instances.clone()).collect()
+        state
+            .launches
+            .values()
+            .flat_map(|l| l.instances.clone())
+            .collect()
     }
 
     /// Moves an instance to a state.
@@ -107,10 +111,14 @@ impl Cloud {
         }
         if let Some(before) = state.launches.get(request.token.as_str()) {
             if before.request != *request {
-                return Err(Ec2Error::TokenSpent("IdempotentParameterMismatch".to_owned()));
+                return Err(Ec2Error::TokenSpent(
+                    "IdempotentParameterMismatch".to_owned(),
+                ));
             }
             if before.instances.iter().any(|i| i.state.is_ending()) {
-                return Err(Ec2Error::TokenSpent("IdempotentInstanceTerminated".to_owned()));
+                return Err(Ec2Error::TokenSpent(
+                    "IdempotentInstanceTerminated".to_owned(),
+                ));
             }
             return Ok(before.instances.clone());
         }
@@ -149,7 +157,9 @@ impl Cloud {
             request: request.clone(),
             instances: instances.clone(),
         };
-        state.launches.insert(request.token.as_str().to_owned(), launched);
+        state
+            .launches
+            .insert(request.token.as_str().to_owned(), launched);
         Ok(instances)
     }
 }
@@ -159,7 +169,10 @@ impl LaunchInstances for Cloud {
         self.faults
             .call(|| {
                 let key = (region.clone(), template.name.clone());
-                self.state().templates.entry(key).or_insert_with(|| template.clone());
+                self.state()
+                    .templates
+                    .entry(key)
+                    .or_insert_with(|| template.clone());
                 Ok(())
             })
             .await
@@ -190,7 +203,10 @@ impl ListInstances for Cloud {
             .call(|| {
                 let tag = ("spawn:sweep-id".to_owned(), sweep.to_string());
                 let state = self.state();
-                let of_sweep = state.launches.values().filter(|l| l.request.tags.contains(&tag));
+                let of_sweep = state
+                    .launches
+                    .values()
+                    .filter(|l| l.request.tags.contains(&tag));
                 Ok(of_sweep
                     .flat_map(|launch| launch.instances.clone())
                     .filter(|instance| instance.arn.region == *region)
@@ -213,7 +229,9 @@ impl EndInstances for Cloud {
     async fn delete_template(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
         self.faults
             .call(|| {
-                self.state().templates.remove(&(region.clone(), name.to_owned()));
+                self.state()
+                    .templates
+                    .remove(&(region.clone(), name.to_owned()));
                 Ok(())
             })
             .await

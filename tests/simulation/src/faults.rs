@@ -40,7 +40,9 @@ pub struct Faults {
 impl Faults {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // A panic in another test thread does not make the counters wrong.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Starts to count anew, with a death to come or none.
@@ -69,7 +71,10 @@ impl Faults {
             let mut state = self.state();
             let number = state.calls;
             state.calls += 1;
-            state.death.filter(|death| death.call == number).map(|death| death.when)
+            state
+                .death
+                .filter(|death| death.call == number)
+                .map(|death| death.when)
         };
         if death == Some(When::Before) {
             return self.die().await;

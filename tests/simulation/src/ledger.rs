@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use spawn_core::ledger::{
-    Attributes, Condition, Expect, Key, Ledger, LedgerError, Page, Path, Row, TRANSACTION_ITEMS_MAX,
-    Write,
+    Attributes, Condition, Expect, Key, Ledger, LedgerError, Page, Path, Row,
+    TRANSACTION_ITEMS_MAX, Write,
 };
 
 use crate::faults::Faults;
@@ -123,7 +123,8 @@ fn condition_holds(row: &Attributes, condition: &Condition) -> bool {
 
 fn find<'a>(row: &'a Attributes, path: &Path) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(row.get(first)?, |value, part| value.get(part))
+    rest.iter()
+        .try_fold(row.get(first)?, |value, part| value.get(part))
 }
 
 fn update(
@@ -134,7 +135,9 @@ fn update(
 ) -> Result<(), LedgerError> {
     let missing = |path: &Path| LedgerError::Refused(format!("no attribute {}", path.join(".")));
     for (path, by) in add {
-        let old = find(row, path).and_then(Value::as_i64).ok_or_else(|| missing(path))?;
+        let old = find(row, path)
+            .and_then(Value::as_i64)
+            .ok_or_else(|| missing(path))?;
         put(row, path, Value::from(old + by)).ok_or_else(|| missing(path))?;
     }
     for (path, value) in set {
@@ -207,11 +210,7 @@ impl Ledger for MemoryLedger {
             .await
     }
 
-    async fn sweeps_by_status(
-        &self,
-        status: &str,
-        from: Option<Key>,
-    ) -> Result<Page, LedgerError> {
+    async fn sweeps_by_status(&self, status: &str, from: Option<Key>) -> Result<Page, LedgerError> {
         self.faults
             .call(|| {
                 let rows = self

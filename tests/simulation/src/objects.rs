@@ -30,7 +30,8 @@ impl MemoryObjects {
 
     /// Puts an object, as somebody else would.
     pub fn insert(&self, bucket: &str, key: &str, body: &str) {
-        self.objects().insert(format!("{bucket}/{key}"), body.as_bytes().to_vec());
+        self.objects()
+            .insert(format!("{bucket}/{key}"), body.as_bytes().to_vec());
     }
 
     /// An object as text.

@@ -7,7 +7,7 @@ use spawn_core::boot::Home;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch;
-use spawn_core::ledger::{self, Ledger, Stored};
+use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored};
 use spawn_core::ports::{LaunchInstances, LaunchRequest, ServiceError, WakeExecutions};
 use spawn_core::rows::{
     BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, batch_key, lane_key,
@@ -28,7 +28,10 @@ impl Executions {
     /// The tokens that were answered, in order.
     #[must_use]
     pub fn woken(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -108,6 +111,14 @@ impl World {
     /// # Panics
     /// When its rows cannot be written, which is a defect.
     pub async fn new(sweep: &SweepRow) -> Self {
+        Self::of_rows(sweep, planned_rows(sweep)).await
+    }
+
+    /// A world in which only these rows of `sweep` are written.
+    ///
+    /// # Panics
+    /// When they cannot be written, which is a defect.
+    pub async fn of_rows(sweep: &SweepRow, rows: Vec<Result<Row, LedgerError>>) -> Self {
         let faults = Arc::new(Faults::default());
         let world = Self {
             ledger: MemoryLedger::new(Arc::clone(&faults)),
@@ -121,9 +132,13 @@ impl World {
             },
             sweep_id: sweep.sweep_id.clone(),
         };
-        let rows: Result<Vec<_>, _> = planned_rows(sweep).into_iter().collect();
+        let rows: Result<Vec<_>, _> = rows.into_iter().collect();
         match rows {
-            Ok(rows) => world.ledger.put_all(rows).await.unwrap_or_else(|e| panic!("{e}")),
+            Ok(rows) => world
+                .ledger
+                .put_all(rows)
+                .await
+                .unwrap_or_else(|e| panic!("{e}")),
             Err(error) => panic!("{error}"),
         }
         world
@@ -178,7 +193,9 @@ impl World {
         let batch: BatchRow = ledger::require(&self.ledger, key).await?;
         let template = launch::template_of(&lane, 0, &self.home)
             .ok_or_else(|| FunctionError::Bug("the lane has no shape".to_owned()))?;
-        self.cloud.ensure_template(&lane_id.region, &template).await?;
+        self.cloud
+            .ensure_template(&lane_id.region, &template)
+            .await?;
         let count = sweep.free_slots(&lane_id.region).min(batch.pending.len());
         let (attempt, intent) = launch::begin(&sweep, &lane, &batch, count, 1_000)?;
         self.ledger.commit(intent).await?;
@@ -198,7 +215,12 @@ impl World {
         for writes in launch::record(&sweep, &attempt, pairs, &[(0, program)].into())? {
             self.ledger.commit(writes).await?;
         }
-        Ok(self.members().await.into_iter().filter_map(|member| member.instance).collect())
+        Ok(self
+            .members()
+            .await
+            .into_iter()
+            .filter_map(|member| member.instance)
+            .collect())
     }
 
     /// What is wrong with the world: a leak, a double launch, counters that do not fit the rows. Empty when all is well.
@@ -232,7 +254,10 @@ impl World {
             wrong.push(format!("live is {}, rows are {live}", sweep.live));
         }
         if sweep.live != sweep.live_in.values().sum::<i64>() {
-            wrong.push(format!("live is {}, by region {:?}", sweep.live, sweep.live_in));
+            wrong.push(format!(
+                "live is {}, by region {:?}",
+                sweep.live, sweep.live_in
+            ));
         }
         let batches: Vec<BatchRow> =
             ledger::load_all(&self.ledger, &sweep_pk(&self.sweep_id), "BATCH#")
@@ -251,9 +276,7 @@ impl World {
     }
 }
 
-fn planned_rows(
-    sweep: &SweepRow,
-) -> Vec<Result<spawn_core::ledger::Row, spawn_core::ledger::LedgerError>> {
+fn planned_rows(sweep: &SweepRow) -> Vec<Result<Row, LedgerError>> {
     let mut rows = vec![sweep.row(), program(sweep).row()];
     let lanes = u32::try_from(sweep.lanes.len()).unwrap_or(1).max(1);
     let share = sweep.members.div_ceil(lanes);

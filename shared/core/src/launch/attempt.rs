@@ -181,9 +181,9 @@ pub fn record(
                 key: member.key(),
                 problem,
             };
-            let program = programs
-                .get(&member.program)
-                .ok_or_else(|| corrupt("names a program that the sweep does not have".to_owned()))?;
+            let program = programs.get(&member.program).ok_or_else(|| {
+                corrupt("names a program that the sweep does not have".to_owned())
+            })?;
             member.state = MemberState::Launching;
             member.live = true;
             member.reason = None;

@@ -49,3 +49,76 @@ pub fn after_no_capacity(batch: &mut BatchRow, rungs: usize) -> Option<u64> {
     batch.rounds += 1;
     (batch.rounds < ROUNDS_MAX).then(|| ROUND_WAIT_S << (batch.rounds - 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SweepId;
+    use crate::ranges::Indices;
+
+    fn shape(types: &[&str], subnets: &[&str], on_demand_fallback: bool) -> Shape {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        Shape {
+            instance_types: owned(types),
+            ami: "ami-1".to_owned(),
+            key_name: None,
+            instance_profile: "profile".to_owned(),
+            security_group_ids: Vec::new(),
+            subnet_ids: owned(subnets),
+            availability_zone: None,
+            on_demand_fallback,
+        }
+    }
+
+    #[test]
+    fn the_ladder_goes_from_type_to_type_then_from_place_to_place_then_to_on_demand() {
+        let rungs = ladder(&shape(&["a", "b"], &["s1", "s2"], true), Market::Spot);
+        let told: Vec<_> = rungs
+            .iter()
+            .map(|r| {
+                (
+                    r.market,
+                    r.subnet_id.as_deref().unwrap(),
+                    r.instance_type.as_str(),
+                )
+            })
+            .collect();
+        let of = |market| {
+            [
+                (market, "s1", "a"),
+                (market, "s1", "b"),
+                (market, "s2", "a"),
+                (market, "s2", "b"),
+            ]
+        };
+        assert_eq!(told, [of(Market::Spot), of(Market::OnDemand)].concat());
+        assert_eq!(ladder(&shape(&["a"], &[], true), Market::OnDemand).len(), 1);
+        assert_eq!(ladder(&shape(&["a"], &[], false), Market::Spot).len(), 1);
+    }
+
+    #[test]
+    fn a_ladder_climbed_in_vain_is_climbed_again_later_and_not_for_ever() {
+        let mut batch = BatchRow {
+            sweep_id: SweepId::from("s"),
+            lane: "us-east-1.spot".parse().unwrap(),
+            batch: 0,
+            version: 0,
+            shape: 0,
+            pending: Indices::default(),
+            attempts: 0,
+            rung: 0,
+            rounds: 0,
+        };
+        let waits: Vec<_> = (0..10).map(|_| after_no_capacity(&mut batch, 2)).collect();
+        let pause = |seconds| [Some(0), Some(seconds)];
+        let expected = [
+            pause(30),
+            pause(60),
+            pause(120),
+            pause(240),
+            [Some(0), None],
+        ]
+        .concat();
+        assert_eq!(waits, expected);
+    }
+}

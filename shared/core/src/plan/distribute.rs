@@ -50,7 +50,11 @@ pub fn place(sweep: &Sweep) -> Placement {
 /// members with regions of their own leave.
 fn shares(sweep: &Sweep) -> Vec<(Region, usize)> {
     let mut pinned: BTreeMap<&Region, usize> = BTreeMap::new();
-    for region in sweep.members.iter().filter_map(|m| m.settings.region.as_ref()) {
+    for region in sweep
+        .members
+        .iter()
+        .filter_map(|m| m.settings.region.as_ref())
+    {
         *pinned.entry(region).or_insert(0) += 1;
     }
     let pinned_in = |region: &Region| pinned.get(region).copied().unwrap_or(0);

@@ -9,7 +9,8 @@ use crate::ids::{LaneId, SweepId};
 use crate::launch::BATCH_MEMBERS_MAX;
 use crate::ledger::{LedgerError, Row, Stored};
 use crate::plan::shapes::shape_of;
-use crate::plan::{Facts, Placement, RegionFacts};
+use crate::plan::{Facts, Placement, RegionFacts, budget};
+use crate::prices::PriceBook;
 use crate::rows::{
     BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count,
 };
@@ -30,6 +31,8 @@ pub struct Context {
     pub instance_profile: String,
     /// The deployment's topic.
     pub notify_topic: Option<String>,
+    /// The deployment's prices, if it has any.
+    pub price_book: Option<PriceBook>,
 }
 
 /// A sweep, planned.
@@ -61,7 +64,11 @@ impl Plan {
         let batches = self.batches.iter().map(Stored::row);
         let programs = self.programs.iter().map(Stored::row);
         let members = self.members.iter().map(Stored::row);
-        lanes.chain(batches).chain(programs).chain(members).collect()
+        lanes
+            .chain(batches)
+            .chain(programs)
+            .chain(members)
+            .collect()
     }
 }
 
@@ -137,7 +144,7 @@ pub fn plan(
         lane_rows.push(draft.row(sweep, &context.sweep_id, lane_id, of_lane.len()));
         batches.extend(of_lane);
     }
-    Ok(Plan {
+    let plan = Plan {
         sweep: sweep_row,
         lanes: lane_rows,
         batches,
@@ -145,7 +152,9 @@ pub fn plan(
         members,
         shapes,
         timeout_s,
-    })
+    };
+    budget::check(&plan, context.price_book.as_ref())?;
+    Ok(plan)
 }
 
 fn sweep_row(
@@ -199,14 +208,21 @@ const MARGIN_S: u64 = 6 * 3600;
 
 /// After this the sweep cannot be alive: every wave of members at its full ttl, and a margin.
 fn timeout_s(sweep: &Sweep, members: u32) -> u64 {
-    let at_once = sweep.max_concurrent.unwrap_or(members).clamp(1, members.max(1));
+    let at_once = sweep
+        .max_concurrent
+        .unwrap_or(members)
+        .clamp(1, members.max(1));
     let waves = u64::from(members.div_ceil(at_once).max(1));
-    let longest = sweep.members.iter().map(|m| ttl_of(&m.settings)).try_fold(0, |longest, ttl| {
-        ttl.map(|ttl| longest.max(ttl))
-    });
+    let longest = sweep
+        .members
+        .iter()
+        .map(|m| ttl_of(&m.settings))
+        .try_fold(0, |longest, ttl| ttl.map(|ttl| longest.max(ttl)));
     // A year less a day: the machine must outlive the wait to drain.
     let ceiling = EXECUTION_S_MAX - 24 * 3600;
-    longest.map_or(ceiling, |ttl| (waves.saturating_mul(ttl) + MARGIN_S).min(ceiling))
+    longest.map_or(ceiling, |ttl| {
+        (waves.saturating_mul(ttl) + MARGIN_S).min(ceiling)
+    })
 }
 
 fn ttl_of(settings: &Settings) -> Option<u64> {

@@ -57,14 +57,21 @@ fn types_of<'a>(
     let mut found: Vec<&TypeFacts> = Vec::new();
     for name in settings.instance_types.names() {
         let mut of_name: Vec<&TypeFacts> = if name.contains('*') {
-            facts.types.values().filter(|t| matches_pattern(&t.name, name)).collect()
+            facts
+                .types
+                .values()
+                .filter(|t| matches_pattern(&t.name, name))
+                .collect()
         } else {
             facts.types.get(name).into_iter().collect()
         };
         if of_name.is_empty() {
             return Err(Fault::new(
                 path,
-                format!("`{name}` is no instance type that EC2 offers in {}", lane.region),
+                format!(
+                    "`{name}` is no instance type that EC2 offers in {}",
+                    lane.region
+                ),
                 "a type (`c5.4xlarge`), a list of types, or a pattern (`c5.*`) that the region offers",
             ));
         }
@@ -119,12 +126,14 @@ fn image_of(
     path: &str,
 ) -> Result<(String, Vec<String>), Fault> {
     let region = &lane.region;
-    let accepted = "an image id of the region, a map from region to image id, or the name of an SSM parameter";
+    let accepted =
+        "an image id of the region, a map from region to image id, or the name of an SSM parameter";
     let id = match &settings.ami {
         Some(Ami::Id(id)) => id.clone(),
-        Some(Ami::ByRegion(images)) => images.get(region).cloned().ok_or_else(|| {
-            Fault::new(path, format!("no image is given for {region}"), accepted)
-        })?,
+        Some(Ami::ByRegion(images)) => images
+            .get(region)
+            .cloned()
+            .ok_or_else(|| Fault::new(path, format!("no image is given for {region}"), accepted))?,
         Some(Ami::Parameter(name)) => {
             // Types of one launch share an image, so the first type's architecture decides.
             let architecture = types
@@ -143,14 +152,23 @@ fn image_of(
         }
     };
     let image: &ImageFacts = facts.images.get(&id).ok_or_else(|| {
-        Fault::new(path, format!("the image `{id}` does not exist in {region}"), accepted)
+        Fault::new(
+            path,
+            format!("the image `{id}` does not exist in {region}"),
+            accepted,
+        )
     })?;
     if !image.available {
         let problem = format!("the image `{id}` in {region} is not available");
         return Err(Fault::new(path, problem, accepted));
     }
     let fits = |t: &&TypeFacts| t.architectures.contains(&image.architecture);
-    let fitting: Vec<String> = types.iter().copied().filter(|t| fits(t)).map(|t| t.name.clone()).collect();
+    let fitting: Vec<String> = types
+        .iter()
+        .copied()
+        .filter(|t| fits(t))
+        .map(|t| t.name.clone())
+        .collect();
     if fitting.is_empty() {
         let names: Vec<&str> = types.iter().map(|t| t.name.as_str()).collect();
         return Err(Fault::new(

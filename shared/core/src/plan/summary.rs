@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::boot;
-use crate::plan::Plan;
+use crate::plan::{Plan, worst_case};
+use crate::prices::PriceBook;
 use crate::rows::{LaneRow, MemberRow, Shape};
 
 /// Members that a dry run's answer shows in full; all of them are in the manifest. (A state's output holds 256 KiB.)
@@ -13,11 +14,24 @@ const MEMBERS_SHOWN_MAX: usize = 20;
 ///
 /// # Errors
 /// When a member's parameters are not readable.
-pub fn summary(plan: &Plan, manifest: &str) -> Result<Value, serde_json::Error> {
-    let lanes: Vec<Value> = plan.lanes.iter().map(|lane| lane_summary(plan, lane)).collect();
+pub fn summary(
+    plan: &Plan,
+    manifest: &str,
+    book: Option<&PriceBook>,
+) -> Result<Value, serde_json::Error> {
+    let lanes: Vec<Value> = plan
+        .lanes
+        .iter()
+        .map(|lane| lane_summary(plan, lane))
+        .collect();
     let mut shown = 0;
     let mut members = Vec::new();
-    for (member, shape) in plan.members.iter().zip(&plan.shapes).take(MEMBERS_SHOWN_MAX) {
+    for (member, shape) in plan
+        .members
+        .iter()
+        .zip(&plan.shapes)
+        .take(MEMBERS_SHOWN_MAX)
+    {
         let member = member_summary(plan, member, *shape)?;
         // Large parameters must not push the answer over the limit.
         shown += member.to_string().len();
@@ -37,8 +51,13 @@ pub fn summary(plan: &Plan, manifest: &str) -> Result<Value, serde_json::Error> 
         "member_plans": members,
         "members_not_shown": more,
         "all_members": manifest,
-        "cost_usd": null,
-        "cost_note": "prices are not known to this version",
+        "worst_case_cost": book
+            .and_then(|book| worst_case(plan, book))
+            .map(|cost| cost.to_string()),
+        "prices": book.map_or_else(
+            || "no price book is deployed".to_owned(),
+            |book| format!("{}, {}", book.source, book.as_of),
+        ),
     }))
 }
 
