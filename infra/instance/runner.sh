@@ -3,10 +3,11 @@
 set -u
 umask 077
 root=${SPAWN_ROOT:-}
+root=${root%/}
 dir=$root/var/lib/spawn
 assignment=$dir/assignment log=$dir/log work=$dir/work out=$dir/output notice=$dir/spot-notice.json
 patience=${SPAWN_PATIENCE_S:-300} # seconds of retries
-limit=0 # seconds for a whole AWS command; 0: its own time-outs only
+limit=0 # seconds for an AWS command; 0: only its own time-outs
 reason='' code='' key='' result_key='' ended=''
 
 say() { printf 'spawn: %s\n' "$*" >&2; }
@@ -24,7 +25,7 @@ arm() { # arm EPOCH; where shutdown cannot schedule it, a process of our own wai
 	}
 }
 
-# With the machine's id: an image made from a member must not carry its deadline along.
+# With the machine's id: an image made of it must not carry the deadline along.
 keep_deadline() { echo "$1 $(machine)" >"$dir/deadline.new" && mv "$dir/deadline.new" "$dir/deadline"; }
 machine() { cat "$root/var/lib/cloud/data/instance-id" 2>/dev/null; }
 
@@ -70,7 +71,7 @@ pause() { # delay/2 to delay seconds; doubles delay
 	[ "$delay" -le 15 ] || delay=15
 }
 
-retry() { # until the command succeeds, patience ends, or AWS has refused three times
+retry() { # until it succeeds, patience ends, or AWS has refused three times
 	delay=1 tries=0 give_up=$(($(now) + patience))
 	until "$@"; do
 		tries=$((tries + 1))
@@ -118,7 +119,7 @@ done
 arn=arn:$partition:ec2:$region:$account:instance/$instance
 key="{\"pk\":{\"S\":\"INSTANCE#$arn\"},\"sk\":{\"S\":\"INSTANCE\"}}"
 
-# --- The assignment: lines of "key base64"; no value is ever evaluated
+# --- The assignment: "key base64" lines; no value is ever evaluated
 read_assignment() {
 	awscli dynamodb get-item --table-name "$SPAWN_TABLE" --key "$key" --consistent-read \
 		--query Item.assignment.S --output text >"$assignment" || { say "no assignment: $(problem)"; return 1; }
@@ -141,13 +142,15 @@ if [ -n "$deadline" ] && [ "$deadline" -lt "${kill_at:-99999999999}" ]; then
 fi
 
 # --- The program
-mkdir -p "$work" "$out" "$dir/tmp"
-cd "$work" || say 'no working directory'
+case $result_file in /*) ;; *) result_file=$work/$result_file ;; esac
+result_file=$(realpath -ms "$result_file")
+mkdir -p "$out" "$dir/tmp" "$work" "${result_file%/*}"
+cd "$work" || say "no $work"
 : >"$dir/start"
 : >"$log"
 sed -n 's/^user_data //p' "$assignment" | base64 -d >"$dir/user_data" && chmod 700 "$dir/user_data"
 
-copy() { # one object, or with a trailing slash all below it
+copy() { # with a trailing slash: all below it
 	case $1 in */) set -- "$1" --recursive ;; esac
 	awscli s3 cp "$1" . --no-progress ${2:+"$2"} >"$dir/copied" || return
 	[ -s "$dir/copied" ] || { echo 'nothing there' >"$dir/error"; return 1; }
@@ -164,7 +167,8 @@ program() (
 	umask 022
 	shell=$(command -v bash || command -v sh)
 	set -- "AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-$region}" "HOME=${HOME:-/root}" "TMPDIR=$dir/tmp" \
-		"SPAWN_INSTANCE_ID=$instance" "SPAWN_REGION=$region" "SPAWN_OUTPUT_DIR=$out" "SPAWN_SPOT_NOTICE_FILE=$notice"
+		"SPAWN_INSTANCE_ID=$instance" "SPAWN_REGION=$region" "SPAWN_OUTPUT_DIR=$out" "SPAWN_SPOT_NOTICE_FILE=$notice" \
+		"SPAWN_RESULT_FILE=$result_file"
 	while read -r kind name value; do
 		[ "$kind" = env ] || continue
 		case $name in '' | [0-9]* | *[!A-Za-z0-9_]*) continue ;; esac
@@ -190,7 +194,7 @@ descendants() {
 		descendants "$child"
 	done
 }
-end_below() { # end_below PID SECONDS: SIGTERM to all that descends from PID, SIGKILL after so many seconds
+end_below() { # end_below PID SECONDS: SIGTERM to all below PID, SIGKILL after so long
 	list=$(descendants "$1")
 	signal=TERM rounds=$(($2 * 5))
 	while [ -n "$list" ] && [ "$rounds" -ge 0 ]; do
@@ -204,21 +208,17 @@ end_below() { # end_below PID SECONDS: SIGTERM to all that descends from PID, SI
 
 # --- Results and report
 upload() {
-	awscli s3 cp "$out" "s3://$bucket/$prefix/" --recursive --only-show-errors && return
+	awscli s3 cp "$out" "s3://$bucket/$prefix/" --recursive --only-show-errors && return 0
 	[ "$?" = 2 ] && because 'some output files were skipped' # broken links, sockets
 }
 save() { # log tail, result and SPAWN_OUTPUT_DIR in one upload
 	tail -c 65536 "$log" >"$out/log.txt"
 	result_key=
-	name=${result_file#./}
-	case $name in /* | ../* | */../*) name=${name##*/} ;; esac
+	name=${result_file#"$work/"}
+	case $name in /*) name=${name##*/} ;; esac
 	if [ -f "$result_file" ]; then
 		mkdir -p "$(dirname "$out/$name")"
-		if ln -fL "$result_file" "$out/$name" 2>/dev/null || cp "$result_file" "$out/$name"; then
-			result_key=$prefix/$name
-		else
-			because 'the result file cannot be read'
-		fi
+		ln -fL "$result_file" "$out/$name" 2>/dev/null || cp "$result_file" "$out/$name" && result_key=$prefix/$name
 	fi
 	retry upload || { result_key=''; because "results could not be uploaded: $(problem)"; }
 }
@@ -247,7 +247,7 @@ hurry() { # at SIGTERM: a shutdown, or the ttl has passed
 	limit=40 patience=0
 	[ -z "${watcher:-}" ] || kill "$watcher" 2>/dev/null
 	if [ -z "$ended" ]; then
-		# What the program does from here on is not its own end: it goes without an exit code.
+		# How the program ends from here on is our doing, and no exit code.
 		code=$(cat "$dir/exit_code" 2>/dev/null)
 		[ "${code:-128}" -lt 128 ] || code=
 		[ -z "${runs:-}" ] || end_below "$runs" 5
@@ -288,7 +288,7 @@ watch() { # beside the program: ttl, completion file, spot notice
 trap hurry TERM INT HUP
 if copy_inputs; then
 	# A file too: it outlives an interrupted wait.
-	(program; rc=$?; echo "$rc" >"$dir/exit_code"; exit "$rc") >>"$log" 2>&1 </dev/null &
+	(program >>"$log" 2>&1 </dev/null; rc=$?; echo "$rc" >"$dir/exit_code"; exit "$rc") &
 	runs=$!
 	watch &
 	watcher=$!
@@ -305,7 +305,7 @@ if copy_inputs; then
 	else
 		end_below "$watcher" 1
 		kill "$watcher" 2>/dev/null
-		if [ "$code" -gt 128 ] && [ "$code" -le 192 ]; then because "killed by signal $((code - 128))"; fi
+		[ "$code" -le 128 ] || [ "$code" -gt 192 ] || because "killed by signal $((code - 128))"
 	fi
 else
 	say "$reason" 2>>"$log"

@@ -1,17 +1,25 @@
-"""What the common linters do not see in the state machines: waiting without an end, variables that nobody assigns,
-substitutions that the template does not make, error names that no function has."""
+"""What the common linters do not see: in the state machines waits without an end, errors that nobody catches, variables that
+some path does not assign; in the template permissions that no function uses, and calls that nobody would miss when they fail.
+"""
 
 import json
 import pathlib
 import re
 import sys
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Error types of spawn's functions are read from the source; these are the services' own.
-SERVICE_ERRORS = re.compile(r"^(States|Lambda|Sandbox|Runtime|SNS|StepFunctions)\.\w+$")
-# Variables that JSONata or Step Functions gives.
-GIVEN = {"states"}
+SERVICE_ERRORS = re.compile(r"^(States|Lambda|Sandbox|Runtime|SNS|StepFunctions)\.\w+$|^ExecutionAlreadyExists$")
+# An inline Map runs at most so many iterations at a time, and a state's name has at most so many characters (AWS Step
+# Functions Developer Guide, "Service quotas" and "Map state processing modes").
+MAP_CONCURRENCY_MAX = 40
+STATE_NAME_CHARS_MAX = 80
+
+
+# ---- State machines -------------------------------------------------------------------------------------------------------
 
 
 def function_errors():
@@ -20,16 +28,8 @@ def function_errors():
     return set(re.findall(r'Self::\w+\(_\) => "([\w.]+)"', source))
 
 
-def states_of(machine, path=""):
-    """Every state with its name, those inside Map and Parallel too, and the scope that they are in."""
-    for name, state in machine["States"].items():
-        yield path + name, state
-        for inner in [state.get("ItemProcessor"), *state.get("Branches", [])]:
-            if inner:
-                yield from states_of(inner, f"{path}{name} / ")
-
-
 def expressions(value):
+    """Every JSONata expression in a part of a state."""
     if isinstance(value, str):
         yield from re.findall(r"\{%(.*?)%\}", value, re.S)
     elif isinstance(value, dict):
@@ -40,91 +40,261 @@ def expressions(value):
             yield from expressions(inner)
 
 
-def own_parts(state):
-    """A state without the states inside it."""
-    return {key: value for key, value in state.items() if key not in ("ItemProcessor", "Branches")}
+def variables_of(part):
+    """The variables that a part of a state reads, without those that an expression makes for itself."""
+    read = set()
+    for expression in expressions(part):
+        text = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "''", expression)
+        own = set(re.findall(r"\$(\w+)\s*:=", text))
+        read |= set(re.findall(r"\$([A-Za-z_]\w*)(?!\w*\()", text)) - own - {"states"}
+    return read
 
 
-def assigned(state):
-    names = set(state.get("Assign", {}))
-    for catch in state.get("Catch", []):
-        names |= set(catch.get("Assign", {}))
-    for choice in state.get("Choices", []):
-        names |= set(choice.get("Assign", {}))
-    return names
+def exits(state):
+    """Where a state leads, and what it has assigned on that way."""
+    own = set(state.get("Assign", {}))
+    if "Next" in state:
+        yield state["Next"], own
+    if "Default" in state:
+        yield state["Default"], own
+    for way in [*state.get("Choices", []), *state.get("Catch", [])]:
+        yield way["Next"], set(way.get("Assign", {}))
 
 
-def check(path, template, errors):
-    machine = json.loads(path.read_text())
-    faults = []
-    if machine.get("QueryLanguage") != "JSONata":
-        faults.append("the machine's QueryLanguage is not JSONata")
-    if not machine.get("Comment"):
-        faults.append("the machine has no Comment")
-    states = list(states_of(machine))
-    variables = GIVEN.union(*(assigned(state) for _, state in states))
-    for name, state in states:
+class Machine:
+    """One machine under examination."""
 
-        def fault(text, name=name):
-            faults.append(f"{name}: {text}")
+    def __init__(self, path, errors, time_limits):
+        self.errors = errors
+        self.time_limits = time_limits
+        self.faults = []
+        self.handled = set()
+        self.text = path.read_text()
+        self.states = 0
+        machine = json.loads(self.text)
+        if machine.get("QueryLanguage") != "JSONata":
+            self.fault("the machine", "its QueryLanguage is not JSONata")
+        if not machine.get("Comment"):
+            self.fault("the machine", "it has no Comment")
+        self.scope(machine, set(), False)
 
+    def fault(self, where, text):
+        self.faults.append(f"{where}: {text}")
+
+    def scope(self, machine, outer, caught):
+        """Checks the states of a machine or of a Map's processor. `outer` is assigned when it is entered; `caught` says
+        that whatever fails inside is caught outside."""
+        before = {machine["StartAt"]: outer}
+        waiting = [machine["StartAt"]]
+        while waiting:
+            name = waiting.pop()
+            for following, assigned in exits(machine["States"][name]):
+                known = before[name] | assigned
+                # What is assigned on every path, not on some.
+                merged = known & before[following] if following in before else known
+                if before.get(following) != merged:
+                    before[following] = merged
+                    waiting.append(following)
+        for name, state in machine["States"].items():
+            self.states += 1
+            if name in before:
+                self.state(name, state, before[name], outer, caught)
+            else:
+                self.fault(name, "no state leads to it")
+
+    def state(self, name, state, known, outer, caught):
         if not state.get("Comment"):
-            fault("no Comment says why it exists")
-        if state["Type"] == "Task":
-            if "TimeoutSeconds" not in state:
-                fault("a task without TimeoutSeconds can wait for ever")
-            if not state.get("Retry"):
-                fault("a task without Retry gives up at the first hiccup")
-            elif "States.ALL" in [e for retry in state["Retry"] for e in retry["ErrorEquals"]]:
-                fault("retries States.ALL: name the errors that another try can cure")
-            for retry in state.get("Retry", []):
-                if retry.get("JitterStrategy") != "FULL" or "MaxDelaySeconds" not in retry:
-                    fault("a retry without MaxDelaySeconds and JitterStrategy FULL comes back in step with others")
-        for handler in state.get("Retry", []) + state.get("Catch", []):
+            self.fault(name, "no Comment says why it exists")
+        if len(name) > STATE_NAME_CHARS_MAX:
+            self.fault(name, f"its name is longer than {STATE_NAME_CHARS_MAX} characters")
+        for variable in sorted(variables_of({k: v for k, v in state.items() if k != "ItemProcessor"}) - known):
+            self.fault(name, f"${variable} is not assigned on every path to it")
+        ways = [state, *state.get("Choices", []), *state.get("Catch", [])]
+        for variable in sorted(set().union(*(way.get("Assign", {}) for way in ways)) & outer):
+            self.fault(name, f"assigns ${variable}, which belongs to the machine around it")
+        for catch in state.get("Catch", []):
+            words = catch.get("Assign", {}).get("failedState", name)
+            if words != name:
+                self.fault(name, f"tells the failure as that of `{words}`")
+        for handler in [*state.get("Retry", []), *state.get("Catch", [])]:
+            self.handled |= set(handler["ErrorEquals"])
             for error in handler["ErrorEquals"]:
-                if error not in errors and not SERVICE_ERRORS.match(error):
-                    fault(f"`{error}` is no error of a function or a service")
-        for expression in expressions(own_parts(state)):
-            text = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "''", expression)
-            for variable in re.findall(r"\$([A-Za-z_]\w*)(?!\w*\()", text):
-                if variable not in variables:
-                    fault(f"${variable} is assigned nowhere")
-    # A dead error name in a list hides that a real one is missing.
-    definition = path.read_text()
-    block = re.search(rf"DefinitionUri: \.\./statemachines/{re.escape(path.name)}\n(.*?)\n      Role:", template, re.S)
-    if not block:
-        faults.append("no state machine of infra/template.yaml uses it")
-    else:
-        made = set(re.findall(r"^        (\w+):", block.group(1), re.M))
-        used = set(re.findall(r"\$\{(\w+)\}", definition))
-        for name in used - made:
-            faults.append(f"${{{name}}} is not substituted by the template")
-        for name in made - used:
-            faults.append(f"the template substitutes {name}, which is not used")
-    return [f"{path.relative_to(ROOT)}: {text}" for text in faults]
+                if error not in self.errors and not SERVICE_ERRORS.match(error):
+                    self.fault(name, f"`{error}` is no error of a function or a service")
+        catches_all = any("States.ALL" in catch["ErrorEquals"] for catch in state.get("Catch", []))
+        if state["Type"] in ("Task", "Map") and not (catches_all or caught):
+            self.fault(name, "an error of it is caught nowhere")
+        if state["Type"] == "Task":
+            self.task(name, state)
+        if state["Type"] == "Map":
+            if not 0 < state.get("MaxConcurrency", 0) <= MAP_CONCURRENCY_MAX:
+                self.fault(name, f"MaxConcurrency is not 1 to {MAP_CONCURRENCY_MAX}, what an inline Map can do")
+            self.scope(state["ItemProcessor"], known, catches_all or caught)
+
+    def task(self, name, state):
+        limit = state.get("TimeoutSeconds")
+        if limit is None:
+            self.fault(name, "a task without TimeoutSeconds can wait for ever")
+        if not state.get("Retry"):
+            self.fault(name, "a task without Retry gives up at the first hiccup")
+        for retry in state.get("Retry", []):
+            if "States.ALL" in retry["ErrorEquals"] or "States.TaskFailed" in retry["ErrorEquals"]:
+                self.fault(name, "retries everything: name the errors that another try can cure")
+            if retry.get("JitterStrategy") != "FULL" or "MaxDelaySeconds" not in retry:
+                self.fault(name, "a retry without MaxDelaySeconds and JitterStrategy FULL comes back in step with others")
+        for literal in re.findall(r'"(arn:[^"]*)"', json.dumps(state)):
+            if literal != state["Resource"]:
+                self.fault(name, f"`{literal}` is written out: let the template substitute it")
+        function = re.match(r"\$\{(\w+)\}$", str(state["Arguments"].get("FunctionName", "")))
+        if function and state["Resource"].endswith(":invoke"):
+            least = self.time_limits.get(function[1], 0)
+            if not isinstance(limit, int) or limit <= least:
+                self.fault(name, f"TimeoutSeconds ends the wait before the function's own limit of {least} s")
+
+
+# ---- Template -------------------------------------------------------------------------------------------------------------
+
+
+class Intrinsic(str):
+    """A value that CloudFormation fills in, as its text."""
+
+
+class Loader(yaml.SafeLoader):
+    pass
+
+
+def intrinsic(loader, suffix, node):
+    if suffix == "If":
+        # Both sides count: what a parameter can allow is allowed.
+        condition, *sides = loader.construct_sequence(node, deep=True)
+        return next((side for side in sides if not isinstance(side, Intrinsic)), sides[0])
+    if isinstance(node, yaml.ScalarNode):
+        return Intrinsic(f"!{suffix} {node.value}")
+    return Intrinsic(f"!{suffix} {loader.construct_sequence(node, deep=True)}")
+
+
+Loader.add_multi_constructor("!", intrinsic)
+
+# Actions that know no resources (Service Authorization Reference).
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+# What a function's code calls, by what it says in its source. A port's method is one call.
+CALLS = {
+    r"\.launch\(": {"ec2:RunInstances"},
+    r"\.ensure_template\(": {"ec2:CreateLaunchTemplate"},
+    r"\.launched_by\(": {"ec2:DescribeInstances"},
+    r"track::reconcile\(": {"ec2:DescribeInstances"},
+    r"\.terminate\(": {"ec2:TerminateInstances"},
+    r"\.stop\(": {"ec2:StopInstances"},
+    r"\.delete_template\(": {"ec2:DeleteLaunchTemplate"},
+    r"\.instance_types\(": {"ec2:DescribeInstanceTypes"},
+    r"\.image\(": {"ec2:DescribeImages"},
+    r"\.parameter\(": {"ssm:GetParameter"},
+    r"\.get_object\(": {"s3:GetObject", "s3:ListBucket"},
+    r"\.put_object\(": {"s3:PutObject"},
+    r"track::(wake|register)\(": {"states:SendTaskSuccess"},
+}
+# What calls need besides: tags in the request, and the right to hand over a role.
+NEEDED_WITH = {"ec2:RunInstances": {"ec2:CreateTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}}
+# What every function does, or what its triggers do for it; the ledger's calls are those of one adapter.
+OF_EVERY_FUNCTION = re.compile(r"(logs|xray|sqs|dynamodb):")
+# These change what costs money or what others own: only under a condition.
+CONDITIONED = re.compile(r"ec2:(Run|Create|Terminate|Stop|Delete|Modify)\w*|iam:\w+")
+
+
+def several(value):
+    return value if isinstance(value, list) and not isinstance(value, Intrinsic) else [value]
+
+
+def statements(role):
+    for policy in role["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def check_template(text):
+    faults = []
+    if re.search(r"^\s*(\S+:\s*)?[&*][A-Za-z]|<<:", text, re.M):
+        faults.append("CloudFormation knows no YAML anchors, aliases or merges")
+    resources = yaml.load(text, Loader)["Resources"]
+    of_type = lambda kind: {name: r for name, r in resources.items() if r["Type"] == kind}
+    for name, role in of_type("AWS::IAM::Role").items():
+        if role["Properties"].get("ManagedPolicyArns"):
+            faults.append(f"{name}: managed policies allow more than what is called")
+        for statement in statements(role):
+            where = f"{name}, {statement.get('Sid', 'a statement without Sid')}"
+            for action in several(statement["Action"]):
+                if "*" in action:
+                    faults.append(f"{where}: `{action}` allows what nobody has thought of")
+                if "*" in several(statement["Resource"]) and not WITHOUT_RESOURCE.fullmatch(action):
+                    faults.append(f"{where}: `{action}` on every resource")
+                if CONDITIONED.fullmatch(action) and "Condition" not in statement and "LaunchWith" != statement["Sid"]:
+                    faults.append(f"{where}: `{action}` without a condition")
+    for name, function in of_type("AWS::Serverless::Function").items():
+        properties = function["Properties"]
+        role = str(properties.get("Role", "")).removeprefix("!GetAtt ").removesuffix(".Arn")
+        if role not in resources:
+            faults.append(f"{name}: has no role of its own")
+            continue
+        if not properties.get("LoggingConfig"):
+            faults.append(f"{name}: its logs would be kept for ever")
+        crate = ROOT / "functions" / properties["CodeUri"].split("/")[-1]
+        source = "\n".join(path.read_text() for path in sorted(crate.glob("src/**/*.rs")))
+        source = re.sub(r"\s+\.", ".", source)
+        called = set().union(*(actions for call, actions in CALLS.items() if re.search(call, source)))
+        for action in list(called):
+            called |= NEEDED_WITH.get(action, set())
+        allowed = {a for s in statements(resources[role]) for a in several(s["Action"])}
+        allowed = {action for action in allowed if not OF_EVERY_FUNCTION.match(action)}
+        faults += [f"{name}: calls {action}, which its role does not allow" for action in sorted(called - allowed)]
+        faults += [f"{name}: its role allows {action}, which it does not call" for action in sorted(allowed - called)]
+    for name, rule in of_type("AWS::Events::Rule").items():
+        for target in rule["Properties"]["Targets"]:
+            if not target.get("DeadLetterConfig"):
+                faults.append(f"{name}: what cannot be delivered is lost without a DeadLetterConfig")
+    sources = re.findall(r"Queue: !GetAtt (\w+)\.Arn", text)
+    for name in sources:
+        if not resources[name]["Properties"].get("RedrivePolicy"):
+            faults.append(f"{name}: a message that cannot be taken comes back for ever without a RedrivePolicy")
+    return [f"infra/template.yaml: {fault}" for fault in faults], resources
+
+
+def substitutions(path, text, resources):
+    """Names that the definition wants and the template does not give, or the other way round."""
+    for machine in resources.values():
+        properties = machine.get("Properties", {})
+        if properties.get("DefinitionUri") == f"../statemachines/{path.name}":
+            made = properties["DefinitionSubstitutions"]
+            used = set(re.findall(r"\$\{(\w+)\}", text))
+            yield from (f"${{{name}}} is not substituted by the template" for name in sorted(used - set(made)))
+            yield from (f"the template substitutes {name}, which is not used" for name in sorted(set(made) - used))
+            return
+    yield "no state machine of infra/template.yaml uses it"
 
 
 def main():
-    template = (ROOT / "infra/template.yaml").read_text()
+    faults, resources = check_template((ROOT / "infra/template.yaml").read_text())
+    time_limits = {
+        name: resource["Properties"]["Timeout"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
     errors = function_errors()
-    faults = [] if errors else ["shared/core/src/errors.rs: no error types found"]
-    handled = set()
-    machines = sorted((ROOT / "statemachines").glob("*.asl.json"))
-    for path in machines:
-        faults += check(path, template, errors)
-        for _, state in states_of(json.loads(path.read_text())):
-            for handler in state.get("Retry", []) + state.get("Catch", []):
-                handled |= set(handler["ErrorEquals"])
+    if not errors:
+        faults.append("shared/core/src/errors.rs: no error types found")
+    handled, states = set(), 0
+    for path in sorted((ROOT / "statemachines").glob("*.asl.json")):
+        machine = Machine(path, errors, time_limits)
+        handled |= machine.handled
+        states += machine.states
+        found = [*machine.faults, *substitutions(path, machine.text, resources)]
+        faults += [f"{path.relative_to(ROOT)}: {fault}" for fault in found]
     # Config and Bug are for people: no retry cures them, and the catch-all of the sweep drains.
     for error in sorted(errors - handled - {"Spawn.Config", "Spawn.Bug"}):
         faults.append(f"`{error}` of the functions is handled by no state machine")
-    if re.search(r"^\s*(\S+:\s*)?[&*][A-Za-z]|<<:", template, re.M):
-        faults.append("infra/template.yaml: CloudFormation knows no YAML anchors, aliases or merges")
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
         sys.exit(1)
-    print(f"structure: {len(machines)} state machines")
+    print(f"structure: {states} states, {len(resources)} resources")
 
 
 if __name__ == "__main__":

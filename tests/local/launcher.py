@@ -3,8 +3,8 @@
     python3 launcher.py --port 4566 --ec2 http://127.0.0.1:4567
 
 MiniStack's own EC2 launches at once, forgets client tokens and tells nobody, so every EC2 call is passed on to `ec2-sim`,
-whichever way it came: from a client, or from a state machine. Nothing else of MiniStack is changed, but for what is said
-below. It serves 127.0.0.1 only, runs functions as plain processes, and opens no other port.
+whichever way it came: from a client, or from a state machine. What else is changed of MiniStack stands in `corrections.py`.
+It serves 127.0.0.1 only, runs functions as plain processes, and opens no other port.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import http.client
 import os
 import queue
 import select
-import socketserver
 import sys
 import urllib.parse
 from xml.sax.saxutils import escape
@@ -115,12 +114,11 @@ def main():
     # Before the import: MiniStack reads most of it while it is being loaded.
     os.environ.update(settings(options.port))
 
-    # Functions fetch their work from small HTTP servers that send headers and body separately: with Nagle's algorithm
-    # every such answer waits for a delayed acknowledgement, 40 ms.
-    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-
     import ministack.app
 
+    import corrections
+
+    corrections.apply()
     ministack.app.SERVICE_HANDLERS["ec2"] = Ec2(options.ec2).handle
     sys.argv[1:] = []
     ministack.app.main()

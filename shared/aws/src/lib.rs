@@ -1,1 +1,12 @@
-//! AWS adapters.
+#![doc = include_str!("../README.md")]
+
+mod backoff;
+pub mod config;
+pub mod ec2;
+pub mod lambda;
+pub mod ledger;
+pub mod s3;
+pub mod sdk;
+pub mod sfn;
+pub mod ssm;
+pub mod telemetry;

@@ -67,10 +67,16 @@ pub fn assignment(
     lines.put("on_complete", program.on_complete.as_str());
     if let Some(file) = &program.completion_file {
         lines.put("completion_file", file);
-        lines.put("completion_delay_s", &program.completion_delay_s.to_string());
+        lines.put(
+            "completion_delay_s",
+            &program.completion_delay_s.to_string(),
+        );
     }
     lines.put("results_bucket", &sweep.results_bucket);
-    lines.put("results_prefix", &results_prefix(sweep.sweep_id.as_str(), member.index));
+    lines.put(
+        "results_prefix",
+        &results_prefix(sweep.sweep_id.as_str(), member.index),
+    );
     lines.put("result_file", &program.result_file);
     for input in &program.inputs {
         lines.put("input", input);

@@ -26,7 +26,10 @@ mod tests {
     #[test]
     fn times_read_back_what_they_write() {
         assert_eq!(parse_iso("1970-01-01T00:00:01.500Z"), Some(1_500));
-        assert_eq!(parse_iso("2026-01-22T10:00:00+01:00"), parse_iso("2026-01-22T09:00:00Z"));
+        assert_eq!(
+            parse_iso("2026-01-22T10:00:00+01:00"),
+            parse_iso("2026-01-22T09:00:00Z")
+        );
         assert_eq!(format_iso(1_500), "1970-01-01T00:00:01.5Z");
         assert_eq!(parse_iso("yesterday"), None);
     }

@@ -106,7 +106,11 @@ pub async fn close_abandoned_attempt(
     }
     let batch: BatchRow =
         ledger::require(ledger, batch_key(&lane.sweep_id, &lane.lane, open.batch)).await?;
-    let keys = attempt.members.iter().map(|i| sweep.member_key(i)).collect();
+    let keys = attempt
+        .members
+        .iter()
+        .map(|i| sweep.member_key(i))
+        .collect();
     let members: Vec<MemberRow> = ledger::require_all(ledger, keys).await?;
     let closing = launch::Closing {
         launched: members

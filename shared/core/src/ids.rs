@@ -163,7 +163,10 @@ impl fmt::Display for InstanceArn {
             account,
             instance_id,
         } = self;
-        write!(f, "arn:{partition}:ec2:{region}:{account}:instance/{instance_id}")
+        write!(
+            f,
+            "arn:{partition}:ec2:{region}:{account}:instance/{instance_id}"
+        )
     }
 }
 
@@ -239,8 +242,14 @@ mod tests {
         let id = SweepId::new("hyperparam", "2026-01-22T10:00:00.000Z", "arn:one");
         assert!(id.as_str().starts_with("hyperparam-20260122-"));
         assert_eq!(id.as_str().len(), "hyperparam-20260122-abc123".len());
-        assert_eq!(id, SweepId::new("hyperparam", "2026-01-22T23:59:59Z", "arn:one"));
-        assert_ne!(id, SweepId::new("hyperparam", "2026-01-22T10:00:00.000Z", "arn:two"));
+        assert_eq!(
+            id,
+            SweepId::new("hyperparam", "2026-01-22T23:59:59Z", "arn:one")
+        );
+        assert_ne!(
+            id,
+            SweepId::new("hyperparam", "2026-01-22T10:00:00.000Z", "arn:two")
+        );
     }
 
     #[test]

@@ -97,7 +97,10 @@ pub fn output(
 /// The manifest: the output, and every member with what became of it.
 #[must_use]
 pub fn manifest(sweep: &SweepRow, output: &Value, members: &[MemberRow], ended_at: u64) -> Value {
-    let members: Vec<Value> = members.iter().map(|member| member_entry(sweep, member)).collect();
+    let members: Vec<Value> = members
+        .iter()
+        .map(|member| member_entry(sweep, member))
+        .collect();
     json!({
         "sweep_id": sweep.sweep_id,
         "name": sweep.name,
@@ -179,7 +182,12 @@ pub fn results_table(
         ];
         row.extend(param_names.iter().map(|name| cell(params, name)));
         row.push(member.state.to_string());
-        row.push(member.exit_code.map(|code| code.to_string()).unwrap_or_default());
+        row.push(
+            member
+                .exit_code
+                .map(|code| code.to_string())
+                .unwrap_or_default(),
+        );
         row.extend(result_names.iter().map(|name| cell(result, name)));
         table.push(row);
     }

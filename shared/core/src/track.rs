@@ -8,7 +8,7 @@ use crate::errors::FunctionError;
 use crate::ids::{InstanceArn, SweepId};
 use crate::launch::slot_change;
 use crate::ledger::{
-    self, require_all, Condition, Expect, Ledger, LedgerError, Path, Stored, Versioned, Write, path,
+    self, Condition, Expect, Ledger, LedgerError, Path, Stored, Versioned, Write, path, require_all,
 };
 use crate::lifecycle::{Circumstances, Observation, observe};
 use crate::ports::{CloudInstance, ListInstances, WakeExecutions};
@@ -111,7 +111,9 @@ async fn apply_chunk(
                 now,
             };
             let mut after = before.clone();
-            let mut seen = observations.iter().filter(|(arn, _)| *arn == instance.instance);
+            let mut seen = observations
+                .iter()
+                .filter(|(arn, _)| *arn == instance.instance);
             for (_, observation) in seen.by_ref() {
                 match observe(&after, observation, &around) {
                     Ok(Some(next)) => after = next,

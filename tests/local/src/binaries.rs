@@ -27,7 +27,12 @@ pub fn build(workspace: &Workspace, narrator: &dyn Narrator) -> Result<Binaries>
     let started = Instant::now();
     narrator.begins(step);
     let mut child = cargo()
-        .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+        .args([
+            "build",
+            "--workspace",
+            "--bins",
+            "--message-format=json-render-diagnostics",
+        ])
         .current_dir(&workspace.root)
         // Cargo's own progress, although its output goes through a pipe.
         .env("CARGO_TERM_PROGRESS_WHEN", "always")
@@ -37,18 +42,34 @@ pub fn build(workspace: &Workspace, narrator: &dyn Narrator) -> Result<Binaries>
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|source| Error::Io { doing: "run cargo build".into(), source })?;
+        .map_err(|source| Error::Io {
+            doing: "run cargo build".into(),
+            source,
+        })?;
 
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (binaries, output) = std::thread::scope(|scope| {
-        let words = scope.spawn(|| stderr.map(|stderr| relay(stderr, step, narrator)).unwrap_or_default());
-        let binaries = stdout.map(|stdout| artifacts(BufReader::new(stdout))).unwrap_or_default();
+        let words = scope.spawn(|| {
+            stderr
+                .map(|stderr| relay(stderr, step, narrator))
+                .unwrap_or_default()
+        });
+        let binaries = stdout
+            .map(|stdout| artifacts(BufReader::new(stdout)))
+            .unwrap_or_default();
         (binaries, words.join().unwrap_or_default())
     });
-    let status = child.wait().map_err(|source| Error::Io { doing: "wait for cargo build".into(), source })?;
+    let status = child.wait().map_err(|source| Error::Io {
+        doing: "wait for cargo build".into(),
+        source,
+    })?;
     crate::signals::go_on()?;
     if !status.success() {
-        return Err(Error::Program { program: "cargo build --workspace --bins".into(), what: "failed".into(), output });
+        return Err(Error::Program {
+            program: "cargo build --workspace --bins".into(),
+            what: "failed".into(),
+            output,
+        });
     }
     narrator.ends(step, started.elapsed());
     Ok(binaries)
@@ -105,8 +126,15 @@ fn progress_of(piece: &str) -> Option<String> {
 
 /// What cargo says of each crate on its way.
 fn is_chatter(piece: &str) -> bool {
-    const WORDS: [&str; 7] =
-        ["Compiling", "Checking", "Finished", "Downloading", "Downloaded", "Updating", "Locking"];
+    const WORDS: [&str; 7] = [
+        "Compiling",
+        "Checking",
+        "Finished",
+        "Downloading",
+        "Downloaded",
+        "Updating",
+        "Locking",
+    ];
     let line = piece.trim_start();
     line.is_empty() || WORDS.iter().any(|word| line.starts_with(word))
 }
@@ -134,7 +162,12 @@ fn plain(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut parts = text.split("\u{1b}[");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |done, part| done + part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or_default())
+    parts.fold(first, |done, part| {
+        done + part
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+            .get(1..)
+            .unwrap_or_default()
+    })
 }
 
 #[cfg(test)]
@@ -152,12 +185,18 @@ mod tests {
             "\nnot a message\n",
         );
         let binaries = artifacts(messages.as_bytes());
-        assert_eq!(binaries, Binaries::from([("plan-sweep".into(), "/t/debug/plan-sweep".into())]));
+        assert_eq!(
+            binaries,
+            Binaries::from([("plan-sweep".into(), "/t/debug/plan-sweep".into())])
+        );
     }
 
     #[test]
     fn progress_is_told_and_errors_are_kept() {
-        assert_eq!(progress_of("    Building [====>   ] 12/30: ureq, csv").as_deref(), Some("12/30: ureq, csv"));
+        assert_eq!(
+            progress_of("    Building [====>   ] 12/30: ureq, csv").as_deref(),
+            Some("12/30: ureq, csv")
+        );
         assert_eq!(progress_of("error[E0425]: cannot find value"), None);
         assert!(is_chatter("   Compiling csv v1.4.0"));
         assert!(!is_chatter("error[E0425]: cannot find value"));

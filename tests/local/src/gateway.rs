@@ -7,8 +7,11 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::supervised::Supervised;
 
-/// Compiled in, so that a test binary brings it along.
-const LAUNCHER: &str = include_str!("../launcher.py");
+/// The program, compiled in so that a test binary brings it along.
+const FILES: [(&str, &str); 2] = [
+    ("launcher.py", include_str!("../launcher.py")),
+    ("corrections.py", include_str!("../corrections.py")),
+];
 
 /// A cold disk and a busy machine included.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -18,16 +21,33 @@ const GRACE: Duration = Duration::ZERO;
 
 /// Starts the gateway on a port, without waiting for it.
 pub fn start(python: &Path, folder: &Path, port: u16, ec2_endpoint: &str) -> Result<Supervised> {
+    for (name, content) in FILES {
+        let path = folder.join(name);
+        fs::write(&path, content).map_err(Error::io("write", &path))?;
+    }
     let launcher = folder.join("launcher.py");
-    fs::write(&launcher, LAUNCHER).map_err(Error::io("write", &launcher))?;
     let port = port.to_string();
-    let arguments =
-        [python.as_os_str(), launcher.as_os_str(), "--port".as_ref(), port.as_ref(), "--ec2".as_ref(), ec2_endpoint.as_ref()];
+    let arguments = [
+        python.as_os_str(),
+        launcher.as_os_str(),
+        "--port".as_ref(),
+        port.as_ref(),
+        "--ec2".as_ref(),
+        ec2_endpoint.as_ref(),
+    ];
     Supervised::start("gateway", python, folder, GRACE, arguments)
 }
 
 /// Waits until the gateway answers.
 pub fn wait(gateway: &mut Supervised, endpoint: &str) -> Result<()> {
-    let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).build().new_agent();
-    gateway.wait_until(START_LIMIT, || agent.get(format!("{endpoint}/_ministack/health")).call().is_ok())
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(2)))
+        .build()
+        .new_agent();
+    gateway.wait_until(START_LIMIT, || {
+        agent
+            .get(format!("{endpoint}/_ministack/health"))
+            .call()
+            .is_ok()
+    })
 }

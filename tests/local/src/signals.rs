@@ -13,18 +13,26 @@ static ASKED_TO_STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 pub fn catch() -> Result<()> {
     let asked = ASKED_TO_STOP.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(asked))
-            .map_err(|source| Error::Io { doing: format!("catch signal {signal}"), source })?;
+        signal_hook::flag::register(signal, Arc::clone(asked)).map_err(|source| Error::Io {
+            doing: format!("catch signal {signal}"),
+            source,
+        })?;
     }
     Ok(())
 }
 
 /// Whether someone asked this program to stop.
 pub fn asked_to_stop() -> bool {
-    ASKED_TO_STOP.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
+    ASKED_TO_STOP
+        .get()
+        .is_some_and(|asked| asked.load(Ordering::Relaxed))
 }
 
 /// An error as soon as someone has asked this program to stop.
 pub(crate) fn go_on() -> Result<()> {
-    if asked_to_stop() { Err(Error::Interrupted) } else { Ok(()) }
+    if asked_to_stop() {
+        Err(Error::Interrupted)
+    } else {
+        Ok(())
+    }
 }

@@ -65,16 +65,35 @@ impl Simulator<'_> {
             ("--home-region", crate::HOME_REGION.to_owned()),
             ("--mode", self.mode.word().to_owned()),
             ("--processes", self.processes.to_string()),
-            ("--hollow-after-ms", self.hollow_after.as_millis().to_string()),
-            ("--work-dir", self.folder.join("instances").display().to_string()),
-            ("--path-prepend", self.python.parent().unwrap_or(self.folder).display().to_string()),
+            (
+                "--hollow-after-ms",
+                self.hollow_after.as_millis().to_string(),
+            ),
+            (
+                "--work-dir",
+                self.folder.join("instances").display().to_string(),
+            ),
+            (
+                "--path-prepend",
+                self.python
+                    .parent()
+                    .unwrap_or(self.folder)
+                    .display()
+                    .to_string(),
+            ),
             ("--table", crate::TABLE.to_owned()),
         ];
         let mut command = vec![self.program.display().to_string()];
-        command.extend(words.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
+        command.extend(
+            words
+                .into_iter()
+                .flat_map(|(option, value)| [option.to_owned(), value]),
+        );
         command.extend(self.arguments.iter().cloned());
         let mut simulator = Supervised::start("ec2-sim", self.python, self.folder, GRACE, command)?;
-        simulator.wait_until(START_LIMIT, || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok())?;
+        simulator.wait_until(START_LIMIT, || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+        })?;
         Ok(simulator)
     }
 }

@@ -45,13 +45,20 @@ impl Supervised {
         command: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
         let supervisor = folder.join("supervisor.py");
-        fs::write(&supervisor, SUPERVISOR).map_err(Error::io("write", &supervisor))?;
+        // Once for all programs of a folder: it must not be empty for a moment while another program's Python reads it.
+        if fs::read_to_string(&supervisor).ok().as_deref() != Some(SUPERVISOR) {
+            fs::write(&supervisor, SUPERVISOR).map_err(Error::io("write", &supervisor))?;
+        }
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).map_err(Error::io("create", &log))?;
         let errors = output.try_clone().map_err(Error::io("open", &log))?;
 
         let mut supervised = Command::new(python);
-        supervised.args(["-I", "-S"]).arg(&supervisor).arg(grace.as_secs_f32().to_string()).args(command);
+        supervised
+            .args(["-I", "-S"])
+            .arg(&supervisor)
+            .arg(grace.as_secs_f32().to_string())
+            .args(command);
         for (variable, _) in std::env::vars_os() {
             if is_foreign(&variable.to_string_lossy()) {
                 supervised.env_remove(variable);
@@ -67,9 +74,18 @@ impl Supervised {
             // Ctrl-C is for us: we stop the stack in order.
             .process_group(0)
             .spawn()
-            .map_err(|source| Error::Io { doing: format!("start {name}"), source })?;
+            .map_err(|source| Error::Io {
+                doing: format!("start {name}"),
+                source,
+            })?;
         let lifeline = child.stdin.take();
-        Ok(Self { name: name.into(), child, lifeline, log, stopped: false })
+        Ok(Self {
+            name: name.into(),
+            child,
+            lifeline,
+            log,
+            stopped: false,
+        })
     }
 
     /// An error with the end of the log once the program has ended.
@@ -81,7 +97,10 @@ impl Supervised {
                 what: format!("ended ({status}); its log is {}", self.log.display()),
                 output: last_lines(&self.log),
             }),
-            Err(source) => Err(Error::Io { doing: format!("look after {}", self.name), source }),
+            Err(source) => Err(Error::Io {
+                doing: format!("look after {}", self.name),
+                source,
+            }),
         }
     }
 
@@ -96,7 +115,11 @@ impl Supervised {
             if started.elapsed() > limit {
                 return Err(Error::Program {
                     program: self.name.clone(),
-                    what: format!("is not ready after {} s; its log is {}", limit.as_secs(), self.log.display()),
+                    what: format!(
+                        "is not ready after {} s; its log is {}",
+                        limit.as_secs(),
+                        self.log.display()
+                    ),
                     output: last_lines(&self.log),
                 });
             }
@@ -130,7 +153,8 @@ impl Supervised {
         }
         // The supervisor itself hangs. Its group holds at least itself.
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            drop(kill_process_group(group, Signal::KILL));
+            // It may just have ended.
+            kill_process_group(group, Signal::KILL).unwrap_or_default();
         }
         drop(self.child.wait());
     }
@@ -165,7 +189,12 @@ mod tests {
 
     #[test]
     fn the_users_cloud_settings_stay_outside() {
-        for variable in ["AWS_PROFILE", "AWS_ENDPOINT_URL_EC2", "https_proxy", "LAMBDA_EXECUTOR"] {
+        for variable in [
+            "AWS_PROFILE",
+            "AWS_ENDPOINT_URL_EC2",
+            "https_proxy",
+            "LAMBDA_EXECUTOR",
+        ] {
             assert!(is_foreign(variable), "{variable}");
         }
         for variable in ["PATH", "HOME", "NO_PROXY", "LANG"] {

@@ -15,7 +15,10 @@ pub(crate) enum Reference<'a> {
 }
 
 /// The template with each reference replaced by what `place` answers for it.
-pub(crate) fn package(template: &str, mut place: impl FnMut(Reference<'_>) -> Result<String>) -> Result<String> {
+pub(crate) fn package(
+    template: &str,
+    mut place: impl FnMut(Reference<'_>) -> Result<String>,
+) -> Result<String> {
     let mut packaged = String::with_capacity(template.len() + 1024);
     for line in template.split_inclusive('\n') {
         match reference(line) {
@@ -31,14 +34,17 @@ pub(crate) fn package(template: &str, mut place: impl FnMut(Reference<'_>) -> Re
 }
 
 fn reference(line: &str) -> Option<(&str, Reference<'_>)> {
-    let kinds: [(&str, fn(&str) -> Reference<'_>); 2] =
-        [("CodeUri: ", |path| Reference::Code(path)), ("DefinitionUri: ", |path| Reference::Definition(path))];
-    kinds.into_iter().find_map(|(key, kind)| {
-        let indented = line.trim_start();
-        let path = indented.strip_prefix(key)?.trim().trim_matches(['"', '\'']);
-        let is_local = !path.starts_with("s3://") && !path.starts_with(['{', '!']);
-        is_local.then(|| (&line[..line.len() - indented.len() + key.len()], kind(path)))
-    })
+    let indented = line.trim_start();
+    let (key, value) = indented.split_once(": ")?;
+    let path = value.trim().trim_matches(['"', '\'']);
+    let found = match key {
+        "CodeUri" => Reference::Code(path),
+        "DefinitionUri" => Reference::Definition(path),
+        _ => return None,
+    };
+    let is_local = !path.starts_with("s3://") && !path.starts_with(['{', '!']);
+    let before = line.len() - indented.len() + key.len() + ": ".len();
+    is_local.then(|| (&line[..before], found))
 }
 
 /// The names of the template's parameters.
@@ -81,13 +87,18 @@ Resources:
 
     #[test]
     fn local_paths_become_places_and_the_rest_stays() {
-        let packaged = package(TEMPLATE, |reference| Ok(match reference {
-            Reference::Code(path) => format!("s3://b/{}", path.len()),
-            Reference::Definition(path) => format!("s3://b{}", &path[2..]),
-        }));
+        let packaged = package(TEMPLATE, |reference| {
+            Ok(match reference {
+                Reference::Code(path) => format!("s3://b/{}", path.len()),
+                Reference::Definition(path) => format!("s3://b{}", &path[2..]),
+            })
+        });
         let expected = TEMPLATE
             .replace("../target/lambda/plan-sweep", "s3://b/27")
-            .replace("\"../statemachines/sweep.asl.json\"", "s3://b/statemachines/sweep.asl.json");
+            .replace(
+                "\"../statemachines/sweep.asl.json\"",
+                "s3://b/statemachines/sweep.asl.json",
+            );
         assert_eq!(packaged.unwrap(), expected);
     }
 

@@ -33,11 +33,15 @@ impl Workspace {
                 output: String::from_utf8_lossy(&output.stderr).into_owned(),
             });
         }
-        let facts: Facts = serde_json::from_slice(&output.stdout).map_err(|error| Error::Unreadable {
-            what: "the answer of cargo metadata".into(),
-            why: error.to_string(),
-        })?;
-        Ok(Self { root: facts.workspace_root, target: facts.target_directory })
+        let facts: Facts =
+            serde_json::from_slice(&output.stdout).map_err(|error| Error::Unreadable {
+                what: "the answer of cargo metadata".into(),
+                why: error.to_string(),
+            })?;
+        Ok(Self {
+            root: facts.workspace_root,
+            target: facts.target_directory,
+        })
     }
 
     /// Where everything of the local stack lies that can be made anew at any time.
@@ -46,9 +50,28 @@ impl Workspace {
     }
 }
 
-/// The cargo that runs this program, or the one in PATH.
+/// The cargo that runs this program, or the one in PATH, without what cargo tells the programs that it runs.
+///
+/// Build scripts that watch such variables (of TLS crates, for example) would otherwise run again, and half the
+/// dependencies with them, whenever this program was started by `cargo run` instead of by hand.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    const OF_A_RUN: [&str; 5] = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_NAME",
+        "CARGO_PRIMARY_PACKAGE",
+    ];
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (variable, _) in std::env::vars_os() {
+        if OF_A_RUN
+            .iter()
+            .any(|prefix| variable.to_string_lossy().starts_with(prefix))
+        {
+            command.env_remove(variable);
+        }
+    }
+    command
 }
 
 #[derive(serde::Deserialize)]

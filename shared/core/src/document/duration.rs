@@ -99,7 +99,7 @@ fn seconds_of(number: &str, unit_s: u64) -> Result<u64, DurationError> {
         .and_then(|digits| 10_u64.checked_pow(digits))
         .ok_or(DurationError::Malformed)?;
     let parts = read(fraction)? * unit_s;
-    if parts % scale != 0 {
+    if !parts.is_multiple_of(scale) {
         return Err(DurationError::Fraction);
     }
     Ok(read(whole)? * unit_s + parts / scale)

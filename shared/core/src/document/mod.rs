@@ -9,11 +9,29 @@
 //!
 //! Nothing here reads a file, a clock or an environment variable; the caller brings texts, and gets values.
 
+mod aws;
+mod build;
+mod catalogue;
+mod check;
 mod duration;
+mod entry;
+mod expand;
+mod extras;
 mod fault;
+mod fields;
+mod grid;
 mod json;
+mod keys;
+mod layer;
+mod names;
+mod points;
+mod read;
+mod regions;
 mod scalar;
+mod schema;
 mod settings;
+mod shape;
+mod submission;
 pub(crate) mod suggest;
 mod sweep;
 mod table;
@@ -24,10 +42,17 @@ mod yaml;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub(crate) use fault::Collector;
 pub use fault::{Fault, Faults};
+pub use points::table_uri;
+pub use schema::schema;
 pub use settings::{Ami, InstanceTypes, OnComplete, Settings, Spot, Ttl};
+pub use submission::{INPUT_BYTES_MAX, Source, Submission};
 pub use sweep::{
-    Distribution, MEMBERS_MAX, Member, Notify, Occasion, OperatorDefaults, RegionShare, Results, Sweep,
+    Distribution, MEMBERS_MAX, Member, Notify, Occasion, OperatorDefaults, RegionShare, Results,
+    Sweep,
 };
 pub use table::{TABLE_BYTES_MAX, parse_table};
 pub use text::{DOCUMENT_BYTES_MAX, parse_text};
 pub use uri::{S3Uri, S3UriError};
+
+#[cfg(test)]
+mod tests;

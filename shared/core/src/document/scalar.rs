@@ -95,8 +95,27 @@ mod tests {
             assert_eq!(resolve(scalar).to_string(), json, "{scalar}");
         }
         for scalar in [
-            "yes", "no", "on", "Off", "007", "-01.5", ".inf", ".nan", "1_000", "12:30", "1.2.3",
-            "2024-01-01", "1e", "-", ".", "+", "0x", "0xG", "0x+1", "e5", "- 1",
+            "yes",
+            "no",
+            "on",
+            "Off",
+            "007",
+            "-01.5",
+            ".inf",
+            ".nan",
+            "1_000",
+            "12:30",
+            "1.2.3",
+            "2024-01-01",
+            "1e",
+            "-",
+            ".",
+            "+",
+            "0x",
+            "0xG",
+            "0x+1",
+            "e5",
+            "- 1",
         ] {
             assert_eq!(resolve(scalar), text(scalar), "{scalar}");
         }

@@ -1,5 +1,8 @@
 //! What a misspelt word was probably meant to be.
 
+/// Bytes of one character of UTF-8, at most.
+const BYTES_PER_CHAR_MAX: usize = 4;
+
 /// The candidate nearest to `word`, when it is near enough to be a slip of the fingers: one edit in a short word, two
 /// in one of six letters or more (a swap of neighbours counts as one).
 pub(crate) fn nearest<'a>(
@@ -14,10 +17,23 @@ pub(crate) fn nearest<'a>(
     };
     candidates
         .into_iter()
+        // Nearly all words differ in length by more than that, which is cheaper to see.
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= BYTES_PER_CHAR_MAX * edits_max)
         .map(|candidate| (strsim::osa_distance(&word, candidate), candidate))
         .filter(|(edits, _)| *edits <= edits_max)
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether `word`, near to `name`, is more likely a slip than a word of its own: of short words many are one letter apart
+/// (`spot`, `slot`), so there only a missing, a doubled or a swapped letter counts.
+pub(crate) fn is_slip(word: &str, name: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.to_lowercase().chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    name.len() > 4 || word.chars().count() != name.len() || sorted(word) == sorted(name)
 }
 
 #[cfg(test)]

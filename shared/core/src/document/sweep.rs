@@ -138,11 +138,11 @@ impl Sweep {
     /// # Errors
     /// Every fault of the document at once.
     pub fn from_document(
-        _doc: &Value,
-        _table: Option<Vec<Map<String, Value>>>,
-        _overrides: &Map<String, Value>,
-        _operator: &OperatorDefaults,
+        doc: &Value,
+        table: Option<Vec<Map<String, Value>>>,
+        overrides: &Map<String, Value>,
+        operator: &OperatorDefaults,
     ) -> Result<Self, Faults> {
-        Err(super::fault::Fault::new("", "not read yet", "").into())
+        super::build::build(doc, table, overrides, operator)
     }
 }

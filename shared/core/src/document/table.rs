@@ -55,7 +55,9 @@ fn parse(uri: &S3Uri, text: &str) -> Result<Vec<Map<String, Value>>, Fault> {
 
 fn form(uri: &S3Uri, text: &str, path: &str) -> Result<Form, Fault> {
     let name = uri.key().rsplit('/').next().unwrap_or_default();
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
+    let ending = name
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_lowercase());
     let sniffed = match text.trim_start().chars().next() {
         Some('[') => Form::Array,
         Some('{') => Form::Lines,
@@ -90,7 +92,11 @@ fn too_many(path: &str) -> Fault {
 fn array(text: &str, path: &str) -> Result<Vec<Map<String, Value>>, Fault> {
     let value = json::load(text).map_err(|fault| within(path, fault))?;
     let Value::Array(rows) = value else {
-        return Err(Fault::new(path, "the table is not a list", "a list of objects"));
+        return Err(Fault::new(
+            path,
+            "the table is not a list",
+            "a list of objects",
+        ));
     };
     if rows.len() > MEMBERS_MAX as usize {
         return Err(too_many(path));
@@ -115,7 +121,13 @@ fn lines(text: &str, path: &str) -> Result<Vec<Map<String, Value>>, Fault> {
         let path = format!("{path} line {}", index + 1);
         match json::load(line) {
             Ok(Value::Object(row)) => rows.push(row),
-            Ok(_) => return Err(Fault::new(path, "the line is not an object", "an object per line")),
+            Ok(_) => {
+                return Err(Fault::new(
+                    path,
+                    "the line is not an object",
+                    "an object per line",
+                ));
+            }
             Err(fault) => {
                 return Err(Fault::new(path, fault.problem, "a JSON object per line"));
             }
@@ -135,12 +147,18 @@ fn csv(text: &str, delimiter: u8, path: &str) -> Result<Vec<Map<String, Value>>,
     let broken = |error: csv::Error| {
         let line = error.position().map_or(0, csv::Position::line);
         let problem = match error.kind() {
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            csv::ErrorKind::UnequalLengths {
+                expected_len, len, ..
+            } => {
                 format!("the row has {len} cells, the first row has {expected_len}")
             }
             _ => "the text is not CSV".to_owned(),
         };
-        Fault::new(format!("{path} line {line}"), problem, "as many cells as names")
+        Fault::new(
+            format!("{path} line {line}"),
+            problem,
+            "as many cells as names",
+        )
     };
     let names: Vec<String> = reader
         .headers()
@@ -267,7 +285,12 @@ mod tests {
         let cells = "1,-5,0.10,1e-3,true,False,007,+1,1.,.5,12345678901234567890,0.12345678901234567890,1e999,8h,NaN,1-2, x ,\"a,\"\"b\"\"\"";
         let header: Vec<String> = (0..18).map(|n| format!("c{n}")).collect();
         let rows = read("t.csv", &format!("{}\n{cells}\n", header.join(","))).unwrap();
-        let shown: Vec<String> = rows[0].as_object().unwrap().values().map(Value::to_string).collect();
+        let shown: Vec<String> = rows[0]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(Value::to_string)
+            .collect();
         assert_eq!(
             shown.join(" "),
             r#"1 -5 0.10 1e-3 true false "007" "+1" "1." ".5" "12345678901234567890" "0.12345678901234567890" "1e999" "8h" "NaN" "1-2" " x " "a,\"b\"""#
@@ -291,6 +314,11 @@ mod tests {
             assert_eq!(read(name, text), Err(shown), "{name} {text}");
         }
         let many = format!("a\n{}", "1\n".repeat(100_001));
-        assert_eq!(read("t.csv", &many), Err(format!("{at}: the table has more than 100000 rows; accepted: at most 100000 members")));
+        assert_eq!(
+            read("t.csv", &many),
+            Err(format!(
+                "{at}: the table has more than 100000 rows; accepted: at most 100000 members"
+            ))
+        );
     }
 }

@@ -24,19 +24,20 @@ fn parse(text: &str) -> Result<Value, Fault> {
             format!("the document has {} bytes", text.len()),
             format!("at most {DOCUMENT_BYTES_MAX} bytes"),
         )
-        .hint("keep the members in a table, and name it: params: s3://bucket/table.csv".to_owned()));
+        .hint(
+            "keep the members in a table, and name it: params: s3://bucket/table.csv".to_owned(),
+        ));
     }
     let text = text.trim_start_matches('\u{feff}');
     let body = text.trim_start();
     if !body.starts_with(['{', '[']) {
         return yaml::load(text);
     }
+    // An object whose first key is quoted is meant as JSON, and its faults are told as JSON's; any other may be YAML in its
+    // flow style.
+    let is_json = body[1..].trim_start().starts_with('"');
     match json::load(text) {
-        // What JSON refuses may be YAML in its flow style.
-        Err(fault) if json::is_syntax(&fault) => yaml::load(text).map_err(|in_yaml| {
-            let is_json = body[1..].trim_start().starts_with('"');
-            if is_json { fault } else { in_yaml }
-        }),
+        Err(fault) if !is_json && json::is_syntax(&fault) => yaml::load(text),
         result => result,
     }
 }
@@ -81,14 +82,38 @@ mod tests {
     fn a_broken_text_is_told_with_line_and_column() {
         for (text, shown) in [
             ("", "the document is empty; accepted: a sweep document"),
-            ("# nothing\n", "the document is empty; accepted: a sweep document"),
-            ("name: a\nname: b\n", "line 2, column 1: the key \"name\" stands twice; accepted: each key once in an object"),
-            ("{\"a\": {\"b\": 1.5, \"b\": 2}}", "line 1, column 22: the key \"b\" stands twice; accepted: each key once in an object"),
-            ("a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins here; accepted: one sweep document"),
-            ("a: !Ref b\n", "line 1, column 4: the tag \"!Ref\" means nothing here; accepted: !!str, !!int, !!float, !!bool, !!null, !!seq, !!map"),
-            ("? [a]\n: b\n", "line 1, column 3: a key is a list, an object or an alias; accepted: a text"),
-            ("a: &x [*x]\n", "line 1, column 8: the alias refers to what it stands in"),
-            ("{\"a\": 1, \"b\": }", "line 1, column 15: the text is not JSON: expected value"),
+            (
+                "# nothing\n",
+                "the document is empty; accepted: a sweep document",
+            ),
+            (
+                "name: a\nname: b\n",
+                "line 2, column 1: the key \"name\" stands twice; accepted: each key once in an object",
+            ),
+            (
+                "{\"a\": {\"b\": 1.5, \"b\": 2}}",
+                "line 1, column 20: the key \"b\" stands twice; accepted: each key once in an object",
+            ),
+            (
+                "a: 1\n---\nb: 2\n",
+                "line 2, column 1: a second document begins here; accepted: one sweep document",
+            ),
+            (
+                "a: !Ref b\n",
+                "line 1, column 4: the tag \"!Ref\" means nothing here; accepted: !!str, !!int, !!float, !!bool, !!null, !!seq, !!map",
+            ),
+            (
+                "? [a]\n: b\n",
+                "line 1, column 3: a key is a list, an object or an alias; accepted: a text",
+            ),
+            (
+                "a: &x [*x]\n",
+                "line 1, column 8: the alias refers to what it stands in",
+            ),
+            (
+                "{\"a\": 1, \"b\": }",
+                "line 1, column 15: the text is not JSON: expected value",
+            ),
         ] {
             assert_eq!(fault(text), shown, "{text}");
         }
@@ -98,7 +123,10 @@ mod tests {
     fn a_tab_in_the_indentation_is_named() {
         let shown = fault("params:\n\t- x: 1\n");
         assert!(shown.starts_with("line 2, column "), "{shown}");
-        assert!(shown.ends_with("(YAML is indented with spaces; this line begins with a tab)"), "{shown}");
+        assert!(
+            shown.ends_with("(YAML is indented with spaces; this line begins with a tab)"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -106,7 +134,10 @@ mod tests {
         let mut laughs = String::from("a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n");
         for level in 1..20 {
             let item = format!("*a{}", level - 1);
-            laughs.push_str(&format!("a{level}: &a{level} [{}]\n", [item.as_str(); 9].join(", ")));
+            laughs.push_str(&format!(
+                "a{level}: &a{level} [{}]\n",
+                [item.as_str(); 9].join(", ")
+            ));
         }
         assert!(fault(&laughs).contains("expand to too much"));
         assert!(fault(&"[".repeat(100_000)).contains("nested too deeply"));

@@ -42,7 +42,7 @@ pub enum S3UriError {
     #[error("does not begin with s3://")]
     Scheme,
     /// The bucket's name breaks S3's rules.
-    #[error("\"{0}\" cannot be a bucket's name")]
+    #[error("has no valid name of a bucket, but \"{0}\"")]
     Bucket(String),
     /// There is no key behind the bucket, or one that S3 does not take.
     #[error("has no object key of 1 to 1024 bytes behind the bucket")]

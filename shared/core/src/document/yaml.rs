@@ -41,6 +41,9 @@ fn place(at: Marker) -> String {
 }
 
 fn broken(error: &ScanError, text: &str) -> Fault {
+    if error.info().contains("recursion limit") {
+        return too_deep(*error.marker());
+    }
     let line = error.marker().line();
     let indent = text
         .lines()
@@ -95,10 +98,7 @@ struct Loader {
 impl Loader {
     fn take(&mut self, event: Event<'_>, at: Marker) -> Result<(), Fault> {
         match event {
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentEnd => Ok(()),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) if self.root.is_some() => Err(Fault::new(
                 place(at),
                 "a second document begins here",
@@ -168,11 +168,7 @@ impl Loader {
             return Err(not_a_key(at));
         }
         if self.frames.len() >= DEPTH_MAX {
-            return Err(Fault::new(
-                place(at),
-                "the document is nested too deeply",
-                format!("{DEPTH_MAX} levels"),
-            ));
+            return Err(too_deep(at));
         }
         let weight_before = self.weight;
         self.weight += NODE_WEIGHT;
@@ -216,7 +212,13 @@ impl Loader {
     }
 
     /// Puts a finished value where it belongs.
-    fn value(&mut self, value: Value, anchor: usize, before: usize, at: Marker) -> Result<(), Fault> {
+    fn value(
+        &mut self,
+        value: Value,
+        anchor: usize,
+        before: usize,
+        at: Marker,
+    ) -> Result<(), Fault> {
         if anchor != 0 {
             let weight = self.weight.saturating_sub(before);
             self.expand(weight, at)?;
@@ -245,8 +247,20 @@ pub(super) fn twice(path: String, key: &str) -> Fault {
     )
 }
 
+fn too_deep(at: Marker) -> Fault {
+    Fault::new(
+        place(at),
+        "the document is nested too deeply",
+        format!("{DEPTH_MAX} levels"),
+    )
+}
+
 fn not_a_key(at: Marker) -> Fault {
-    Fault::new(place(at), "a key is a list, an object or an alias", "a text")
+    Fault::new(
+        place(at),
+        "a key is a list, an object or an alias",
+        "a text",
+    )
 }
 
 /// `map`, and what `<<` adds to it where it has no key of its own.

@@ -51,7 +51,14 @@ impl Client {
         let mut rows = Vec::new();
         loop {
             let answer = self.dynamodb(operation, &input)?;
-            rows.extend(answer["Items"].as_array().into_iter().flatten().filter_map(Value::as_object).map(plain_row));
+            rows.extend(
+                answer["Items"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_object)
+                    .map(plain_row),
+            );
             match answer.get("LastEvaluatedKey") {
                 Some(key) if key.is_object() => input["ExclusiveStartKey"] = key.clone(),
                 _ => return Ok(rows),
@@ -65,7 +72,9 @@ impl Client {
 }
 
 fn plain_row(row: &Map<String, Value>) -> Row {
-    row.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
+    row.iter()
+        .map(|(name, value)| (name.clone(), plain(value)))
+        .collect()
 }
 
 /// `{"N": "3"}` as `3`.
@@ -74,7 +83,9 @@ fn plain(value: &Value) -> Value {
         return Value::Null;
     };
     match (kind.as_str(), inside) {
-        ("N", Value::String(number)) => number.parse().map_or_else(|_| Value::String(number.clone()), Value::Number),
+        ("N", Value::String(number)) => number
+            .parse()
+            .map_or_else(|_| Value::String(number.clone()), Value::Number),
         ("M", Value::Object(entries)) => Value::Object(plain_row(entries)),
         ("L", Value::Array(entries)) => entries.iter().map(plain).collect(),
         ("NULL", _) => Value::Null,

@@ -48,7 +48,9 @@ impl Client {
     /// The regions that the account uses.
     pub fn regions(&self) -> Result<Vec<String>> {
         let answer = self.query("ec2", "DescribeRegions", VERSION, &[])?;
-        Ok(xml::elements(&answer, "regionName").map(str::to_owned).collect())
+        Ok(xml::elements(&answer, "regionName")
+            .map(str::to_owned)
+            .collect())
     }
 
     /// All instances of all regions.
@@ -88,9 +90,19 @@ mod tests {
                  </instanceState><tagSet><item><key>a</key></item></tagSet><instanceType>t3.micro</instanceType></item></instancesSet></item>"
             )
         };
-        let answer = format!("<reservationSet>{}{}</reservationSet>", instance("i-1", "running"), instance("i-2", "terminated"));
+        let answer = format!(
+            "<reservationSet>{}{}</reservationSet>",
+            instance("i-1", "running"),
+            instance("i-2", "terminated")
+        );
         let found = read_instances(&answer, "us-east-1");
-        assert_eq!(found.iter().map(|found| (found.id.as_str(), found.is_alive())).collect::<Vec<_>>(), [("i-1", true), ("i-2", false)]);
+        assert_eq!(
+            found
+                .iter()
+                .map(|found| (found.id.as_str(), found.is_alive()))
+                .collect::<Vec<_>>(),
+            [("i-1", true), ("i-2", false)]
+        );
         assert_eq!(found[0].kind, "t3.micro");
     }
 }

@@ -18,8 +18,15 @@ impl Client {
     /// The names of all log groups.
     pub fn log_groups(&self) -> Result<Vec<String>> {
         let answer = self.logs("DescribeLogGroups", &json!({}))?;
-        let groups = answer["logGroups"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(groups.iter().filter_map(|group| group["logGroupName"].as_str()).map(str::to_owned).collect())
+        let groups = answer["logGroups"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        Ok(groups
+            .iter()
+            .filter_map(|group| group["logGroupName"].as_str())
+            .map(str::to_owned)
+            .collect())
     }
 
     /// The lines of a group since a time, oldest first.
@@ -28,10 +35,20 @@ impl Client {
         let mut input = json!({"logGroupName": group, "startTime": since_ms});
         loop {
             let answer = self.logs("FilterLogEvents", &input)?;
-            lines.extend(answer["events"].as_array().into_iter().flatten().map(|event| LogLine {
-                at_ms: event["timestamp"].as_u64().unwrap_or_default(),
-                text: event["message"].as_str().unwrap_or_default().trim_end().to_owned(),
-            }));
+            lines.extend(
+                answer["events"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|event| LogLine {
+                        at_ms: event["timestamp"].as_u64().unwrap_or_default(),
+                        text: event["message"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .trim_end()
+                            .to_owned(),
+                    }),
+            );
             match answer["nextToken"].as_str() {
                 Some(token) => input["nextToken"] = token.into(),
                 None => break,

@@ -25,10 +25,13 @@ impl Client {
             "StartExecution",
             &json!({"stateMachineArn": machine_arn, "name": name, "input": input.to_string()}),
         )?;
-        answer["executionArn"].as_str().map(str::to_owned).ok_or_else(|| Error::Unreadable {
-            what: "the answer to StartExecution".into(),
-            why: "it names no execution".into(),
-        })
+        answer["executionArn"]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Error::Unreadable {
+                what: "the answer to StartExecution".into(),
+                why: "it names no execution".into(),
+            })
     }
 
     /// An execution as it stands.
@@ -37,7 +40,8 @@ impl Client {
         let text = |key: &str| answer[key].as_str().map(str::to_owned);
         Ok(Execution {
             status: text("status").unwrap_or_default(),
-            output: text("output").map(|output| serde_json::from_str(&output).unwrap_or(Value::String(output))),
+            output: text("output")
+                .map(|output| serde_json::from_str(&output).unwrap_or(Value::String(output))),
             error: text("error"),
             cause: text("cause"),
         })
@@ -45,11 +49,22 @@ impl Client {
 
     /// The first value under a key anywhere in what an execution's states gave out so far.
     pub fn find_in_history(&self, arn: &str, key: &str) -> Result<Option<String>> {
-        let answer = self.states("GetExecutionHistory", &json!({"executionArn": arn, "maxResults": 1000}))?;
-        let events = answer["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let answer = self.states(
+            "GetExecutionHistory",
+            &json!({"executionArn": arn, "maxResults": 1000}),
+        )?;
+        let events = answer["events"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         Ok(events
             .iter()
-            .flat_map(|event| event.as_object().into_iter().flat_map(|event| event.values()))
+            .flat_map(|event| {
+                event
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|event| event.values())
+            })
             .filter_map(|details| serde_json::from_str::<Value>(details["output"].as_str()?).ok())
             .find_map(|output| find(&output, key)))
     }
@@ -62,9 +77,11 @@ impl Client {
 /// The text under a key, however deep.
 fn find(value: &Value, key: &str) -> Option<String> {
     match value {
-        Value::Object(entries) => {
-            entries.get(key).and_then(Value::as_str).map(str::to_owned).or_else(|| entries.values().find_map(|value| find(value, key)))
-        }
+        Value::Object(entries) => entries
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .or_else(|| entries.values().find_map(|value| find(value, key))),
         Value::Array(entries) => entries.iter().find_map(|value| find(value, key)),
         _ => None,
     }

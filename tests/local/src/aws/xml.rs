@@ -29,9 +29,18 @@ pub(super) fn elements<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a
 }
 
 fn unescaped(text: &str) -> String {
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")]
-        .iter()
-        .fold(text.trim().to_owned(), |text, (escape, meaning)| text.replace(escape, meaning))
+    [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(text.trim().to_owned(), |text, (escape, meaning)| {
+        text.replace(escape, meaning)
+    })
 }
 
 #[cfg(test)]
@@ -41,13 +50,18 @@ mod tests {
     #[test]
     fn elements_within_their_like_belong_to_the_outer_one() {
         let xml = "<set><item><id>a</id><tags><item>x</item><item>y</item></tags></item><item><id>b</id></item></set>";
-        let found: Vec<_> = elements(xml, "item").filter_map(|item| text(item, "id")).collect();
+        let found: Vec<_> = elements(xml, "item")
+            .filter_map(|item| text(item, "id"))
+            .collect();
         assert_eq!(found, ["a", "b"]);
     }
 
     #[test]
     fn a_cut_answer_ends_the_reading() {
         assert_eq!(elements("<item><id>a</id>", "item").count(), 0);
-        assert_eq!(text("<a>1 &lt; 2 &amp;amp;</a>", "a").as_deref(), Some("1 < 2 &amp;"));
+        assert_eq!(
+            text("<a>1 &lt; 2 &amp;amp;</a>", "a").as_deref(),
+            Some("1 < 2 &amp;")
+        );
     }
 }

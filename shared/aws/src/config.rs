@@ -1,0 +1,214 @@
+//! The settings of a deployment, from the environment of its functions.
+
+use std::fmt;
+
+use spawn_core::boot::Home;
+use spawn_core::money::MicroDollars;
+use spawn_core::region::Region;
+
+/// What an operator has set. Read once, at start-up; every function gets the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The region of the control plane (`AWS_REGION`, set by Lambda).
+    pub home_region: Region,
+    /// The ledger's table (`SPAWN_TABLE`).
+    pub table: String,
+    /// The bucket of results and plans (`SPAWN_RESULTS_BUCKET`).
+    pub results_bucket: String,
+    /// The bucket of inputs (`SPAWN_DATA_BUCKET`).
+    pub data_bucket: String,
+    /// The image of members that name none (`SPAWN_DEFAULT_AMI`): an id or the name of an SSM parameter.
+    pub default_ami: String,
+    /// The instance type of members that name none (`SPAWN_DEFAULT_INSTANCE_TYPE`).
+    pub default_instance_type: String,
+    /// The key pair of members that name none, if any (`SPAWN_DEFAULT_KEY_NAME`).
+    pub default_key_name: Option<String>,
+    /// The name of the instance profile of members (`SPAWN_INSTANCE_PROFILE`).
+    pub instance_profile: String,
+    /// The domain of members' names, if any (`SPAWN_DOMAIN`).
+    pub domain: Option<String>,
+    /// The budget of sweeps that name none, if any (`SPAWN_DEFAULT_BUDGET`).
+    pub default_budget: Option<MicroDollars>,
+    /// The ARN of the topic that is told of every sweep's end, if any (`SPAWN_NOTIFY_TOPIC`).
+    pub notify_topic: Option<String>,
+    /// The S3 URI of the price book, if any (`SPAWN_PRICE_BOOK`).
+    pub price_book: Option<String>,
+}
+
+/// All that is wrong with the environment, one problem a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// When variables are missing or wrong: all of them, by name.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Reads variables from `lookup`.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut variables = Variables {
+            lookup,
+            problems: Vec::new(),
+        };
+        let config = variables.read();
+        match config {
+            Some(config) if variables.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError {
+                problems: variables.problems,
+            }),
+        }
+    }
+
+    /// Where instances find the ledger.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        Home {
+            table: self.table.clone(),
+            region: self.home_region.to_string(),
+        }
+    }
+}
+
+struct Variables<F> {
+    lookup: F,
+    problems: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    /// Every variable is read before the first missing one ends it, so that all problems are known.
+    fn read(&mut self) -> Option<Config> {
+        let home_region = self.required("AWS_REGION");
+        let home_region = home_region.and_then(|text| self.parsed("AWS_REGION", &text));
+        let table = self.required("SPAWN_TABLE");
+        let results_bucket = self.required("SPAWN_RESULTS_BUCKET");
+        let data_bucket = self.required("SPAWN_DATA_BUCKET");
+        let default_ami = self.required("SPAWN_DEFAULT_AMI");
+        let default_instance_type = self.required("SPAWN_DEFAULT_INSTANCE_TYPE");
+        let default_key_name = self.optional("SPAWN_DEFAULT_KEY_NAME");
+        let instance_profile = self.required("SPAWN_INSTANCE_PROFILE");
+        let domain = self.optional("SPAWN_DOMAIN");
+        let default_budget = self.optional("SPAWN_DEFAULT_BUDGET");
+        let default_budget =
+            default_budget.and_then(|text| self.parsed("SPAWN_DEFAULT_BUDGET", &text));
+        let notify_topic = self.beginning("SPAWN_NOTIFY_TOPIC", "arn:", "the ARN of an SNS topic");
+        let price_book = self.beginning("SPAWN_PRICE_BOOK", "s3://", "an S3 URI");
+        Some(Config {
+            home_region: home_region?,
+            table: table?,
+            results_bucket: results_bucket?,
+            data_bucket: data_bucket?,
+            default_ami: default_ami?,
+            default_instance_type: default_instance_type?,
+            default_key_name,
+            instance_profile: instance_profile?,
+            domain,
+            default_budget,
+            notify_topic,
+            price_book,
+        })
+    }
+
+    /// A variable that may be empty or missing.
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
+    fn required(&mut self, name: &str) -> Option<String> {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.problems.push(format!("{name} is not set"));
+        }
+        value
+    }
+
+    fn parsed<T>(&mut self, name: &str, text: &str) -> Option<T>
+    where
+        T: std::str::FromStr<Err: fmt::Display>,
+    {
+        text.parse()
+            .map_err(|error| self.problems.push(format!("{name}: {error}")))
+            .ok()
+    }
+
+    fn beginning(&mut self, name: &str, start: &str, what: &str) -> Option<String> {
+        let value = self.optional(name)?;
+        if value.starts_with(start) {
+            return Some(value);
+        }
+        self.problems
+            .push(format!("{name}: `{value}` is not {what} ({start}…)"));
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(name: &str) -> Option<String> {
+        let value = match name {
+            "AWS_REGION" => "us-east-1",
+            "SPAWN_TABLE" => "spawn-sweeps",
+            "SPAWN_RESULTS_BUCKET" => "spawn-results-000000000000-us-east-1",
+            "SPAWN_DATA_BUCKET" => "spawn-data-000000000000-us-east-1",
+            "SPAWN_DEFAULT_AMI" => "ami-0abc",
+            "SPAWN_DEFAULT_INSTANCE_TYPE" => "t3.micro",
+            "SPAWN_INSTANCE_PROFILE" => "spawn-instance-profile",
+            "SPAWN_DEFAULT_BUDGET" => "100",
+            "SPAWN_NOTIFY_TOPIC" => "arn:aws:sns:us-east-1:000000000000:spawn-notifications",
+            "SPAWN_DEFAULT_KEY_NAME" | "SPAWN_DOMAIN" | "SPAWN_PRICE_BOOK" => "",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn an_empty_variable_is_no_setting() {
+        let config = Config::from_lookup(complete).unwrap();
+        assert_eq!(config.default_key_name, None);
+        assert_eq!(config.price_book, None);
+        assert_eq!(config.default_budget, "100".parse().ok());
+        assert_eq!(config.home().region, "us-east-1");
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_by_name() {
+        let error = Config::from_lookup(|name| match name {
+            "AWS_REGION" => Some("mars-north-1".to_owned()),
+            "SPAWN_TABLE" => None,
+            "SPAWN_DEFAULT_BUDGET" => Some("plenty".to_owned()),
+            "SPAWN_NOTIFY_TOPIC" => Some("spawn-notifications".to_owned()),
+            _ => complete(name),
+        })
+        .unwrap_err()
+        .to_string();
+        let names: Vec<&str> = error
+            .lines()
+            .filter_map(|line| line.split([':', ' ']).next())
+            .collect();
+        let expected = [
+            "AWS_REGION",
+            "SPAWN_TABLE",
+            "SPAWN_DEFAULT_BUDGET",
+            "SPAWN_NOTIFY_TOPIC",
+        ];
+        assert_eq!(names, expected);
+    }
+}

@@ -1,0 +1,190 @@
+//! EC2's errors, sorted by what to do about them. By code, never by words.
+//!
+//! The codes are those of the Amazon EC2 Developer Guide, "Error codes for the Amazon EC2 API", and of the guides named at
+//! each list. A code that stands nowhere here is refused, unless the answer's status says that EC2 itself failed.
+
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use spawn_core::ports::Ec2Error;
+
+use crate::sdk::Failure;
+
+/// This pool (type, zone, market, subnet) has nothing now; another may.
+///
+/// `Unsupported` is what a zone answers that does not offer the type.
+const NO_CAPACITY: [&str; 13] = [
+    "InsufficientAddressCapacity",
+    "InsufficientCapacity",
+    "InsufficientCapacityOnHost",
+    "InsufficientFreeAddressesInSubnet",
+    "InsufficientHostCapacity",
+    "InsufficientInstanceCapacity",
+    "InsufficientReservedInstanceCapacity",
+    "InsufficientReservedInstancesCapacity",
+    "InsufficientVolumeCapacity",
+    "ReservationCapacityExceeded",
+    "SpotMaxPriceTooLow",
+    "UnfulfillableCapacity",
+    "Unsupported",
+];
+
+/// A limit of the account or the VPC, which only an operator (or the end of other instances) changes.
+///
+/// `MaxFleetCountExceeded` is not on the page but known from launches.
+const QUOTA: [&str; 15] = [
+    "AddressLimitExceeded",
+    "HostLimitExceeded",
+    "InstanceLimitExceeded",
+    "MaxFleetCountExceeded",
+    "MaxIOPSLimitExceeded",
+    "MaxScheduledInstanceCapacityExceeded",
+    "MaxSpotFleetRequestCountExceeded",
+    "MaxSpotInstanceCountExceeded",
+    "MaxTemplateLimitExceeded",
+    "MaxTemplateVersionLimitExceeded",
+    "NetworkInterfaceLimitExceeded",
+    "ResourceCountLimitExceeded",
+    "ResourceLimitExceeded",
+    "VcpuLimitExceeded",
+    "VolumeLimitExceeded",
+];
+
+/// The client token belongs to instances that are gone, or to another request (Amazon EC2 Developer Guide, "Ensuring
+/// idempotency in Amazon EC2 API requests").
+const TOKEN_SPENT: [&str; 2] = [
+    "IdempotentInstanceTerminated",
+    "IdempotentParameterMismatch",
+];
+
+/// EC2's own failures, and what passes by itself.
+const TRANSIENT: [&str; 10] = [
+    "BandwidthLimitExceeded",
+    "ConcurrentTagAccess",
+    "InternalError",
+    "InternalFailure",
+    "RequestExpired",
+    "RequestTimeout",
+    "RetryableError",
+    "ServerInternal",
+    "ServiceUnavailable",
+    "Unavailable",
+];
+
+/// The error of a call.
+pub(super) fn of_call<E>(error: &SdkError<E>) -> Ec2Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    of_failure(Failure::of(error))
+}
+
+pub(super) fn of_failure(failure: Failure) -> Ec2Error {
+    let throttled = failure.is_throttling();
+    match failure {
+        Failure::Invalid(text) => Ec2Error::Refused(text),
+        Failure::NoAnswer(text) => Ec2Error::Transient(text),
+        Failure::Answer { code, text, server } => match code.as_str() {
+            _ if throttled => Ec2Error::Throttled(text),
+            code if NO_CAPACITY.contains(&code) => Ec2Error::NoCapacity(text),
+            code if QUOTA.contains(&code) => Ec2Error::Quota(text),
+            code if TOKEN_SPENT.contains(&code) => Ec2Error::TokenSpent(text),
+            code if TRANSIENT.contains(&code) => Ec2Error::Transient(text),
+            "UnauthorizedOperation" => Ec2Error::Refused(format!(
+                "{text} (an encoded message is read with `aws sts decode-authorization-message`)"
+            )),
+            _ if server => Ec2Error::Transient(text),
+            _ => Ec2Error::Refused(text),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdk::THROTTLING;
+
+    fn sorted(code: &str, server: bool) -> Ec2Error {
+        of_failure(Failure::Answer {
+            code: code.to_owned(),
+            text: format!("{code}: words"),
+            server,
+        })
+    }
+
+    fn kind(error: &Ec2Error) -> &'static str {
+        match error {
+            Ec2Error::Throttled(_) => "throttled",
+            Ec2Error::NoCapacity(_) => "no capacity",
+            Ec2Error::Quota(_) => "quota",
+            Ec2Error::TokenSpent(_) => "token spent",
+            Ec2Error::Refused(_) => "refused",
+            Ec2Error::Transient(_) => "transient",
+        }
+    }
+
+    #[test]
+    fn the_codes_of_launches_are_sorted() {
+        for (code, server, expected) in [
+            // EC2 answers both with status 503: the code decides, not the status.
+            ("RequestLimitExceeded", true, "throttled"),
+            ("Throttling", false, "throttled"),
+            ("EC2ThrottledException", false, "throttled"),
+            ("InsufficientInstanceCapacity", true, "no capacity"),
+            ("InsufficientFreeAddressesInSubnet", false, "no capacity"),
+            ("UnfulfillableCapacity", false, "no capacity"),
+            ("Unsupported", false, "no capacity"),
+            ("SpotMaxPriceTooLow", false, "no capacity"),
+            ("VcpuLimitExceeded", false, "quota"),
+            ("MaxSpotInstanceCountExceeded", false, "quota"),
+            ("InstanceLimitExceeded", false, "quota"),
+            ("IdempotentInstanceTerminated", false, "token spent"),
+            ("IdempotentParameterMismatch", false, "token spent"),
+            ("InternalError", true, "transient"),
+            ("ServiceUnavailable", true, "transient"),
+            ("SomethingNew", true, "transient"),
+            ("SomethingNew", false, "refused"),
+            ("UnauthorizedOperation", false, "refused"),
+            ("InvalidAMIID.NotFound", false, "refused"),
+            ("UnsupportedOperation", false, "refused"),
+            ("ResourceCountExceeded", false, "refused"),
+            ("InvalidParameterValue", false, "refused"),
+        ] {
+            assert_eq!(kind(&sorted(code, server)), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn no_answer_is_transient_and_a_wrong_request_refused() {
+        assert_eq!(
+            kind(&of_failure(Failure::NoAnswer("timed out".to_owned()))),
+            "transient"
+        );
+        assert_eq!(
+            kind(&of_failure(Failure::Invalid("no region".to_owned()))),
+            "refused"
+        );
+    }
+
+    #[test]
+    fn no_code_is_in_two_lists() {
+        let lists = [
+            &NO_CAPACITY[..],
+            &QUOTA,
+            &TOKEN_SPENT,
+            &TRANSIENT,
+            &THROTTLING,
+        ];
+        let mut codes: Vec<&str> = lists.concat();
+        codes.sort_unstable();
+        assert!(codes.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn a_denial_says_how_to_read_it() {
+        let text = sorted("UnauthorizedOperation", false).to_string();
+        assert!(text.contains("UnauthorizedOperation: words"), "{text}");
+        assert!(
+            text.contains("aws sts decode-authorization-message"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Instances as EC2 describes them.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, Reservation};
+use spawn_core::ids::{InstanceArn, Market, SweepId};
+use spawn_core::ports::{CloudInstance, Ec2Error, InstanceState, ListInstances};
+use spawn_core::region::Region;
+
+use super::{Ec2, errors};
+
+/// Instances of one page (API reference of `DescribeInstances`: 5 to 1,000).
+const PAGE_INSTANCES: i32 = 1000;
+
+/// The tag that names the sweep of an instance.
+const SWEEP_TAG: &str = "tag:spawn:sweep-id";
+
+impl ListInstances for Ec2 {
+    async fn list(&self, region: &Region, sweep: &SweepId) -> Result<Vec<CloudInstance>, Ec2Error> {
+        described(
+            &self.client(*region),
+            *region,
+            SWEEP_TAG,
+            vec![sweep.to_string()],
+        )
+        .await
+    }
+}
+
+/// All instances of which the filter `name` is one of `values`, page after page.
+pub(super) async fn described(
+    client: &Client,
+    region: Region,
+    name: &str,
+    values: Vec<String>,
+) -> Result<Vec<CloudInstance>, Ec2Error> {
+    let filter = Filter::builder()
+        .name(name)
+        .set_values(Some(values))
+        .build();
+    let mut pages = client
+        .describe_instances()
+        .filters(filter)
+        .into_paginator()
+        .page_size(PAGE_INSTANCES)
+        .send();
+    let mut instances = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| errors::of_call(&error))?;
+        for reservation in page.reservations.unwrap_or_default() {
+            instances.extend(of_reservation(region, reservation)?);
+        }
+    }
+    Ok(instances)
+}
+
+fn of_reservation(
+    region: Region,
+    reservation: Reservation,
+) -> Result<Vec<CloudInstance>, Ec2Error> {
+    let account = reservation.owner_id.unwrap_or_default();
+    let instances = reservation.instances.unwrap_or_default();
+    instances
+        .iter()
+        .map(|instance| cloud_instance(region, &account, instance))
+        .collect()
+}
+
+/// An instance of `account`. What EC2 shows without id or state is not an answer to act on.
+pub(super) fn cloud_instance(
+    region: Region,
+    account: &str,
+    instance: &Instance,
+) -> Result<CloudInstance, Ec2Error> {
+    let incomplete = |what: &str| {
+        let id = instance.instance_id().unwrap_or("an instance");
+        Ec2Error::Transient(format!("EC2 showed {id} without {what}"))
+    };
+    if account.is_empty() {
+        return Err(incomplete("its account"));
+    }
+    let state = instance.state().and_then(|state| state.name());
+    let state = state.and_then(|name| InstanceState::parse(name.as_str()));
+    let launched_at = instance
+        .launch_time()
+        .and_then(|time| time.to_millis().ok());
+    let spot = instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot);
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    Ok(CloudInstance {
+        arn: InstanceArn {
+            partition: partition(region).to_owned(),
+            region,
+            account: account.to_owned(),
+            instance_id: instance
+                .instance_id()
+                .ok_or_else(|| incomplete("its id"))?
+                .to_owned(),
+        },
+        state: state.ok_or_else(|| incomplete("a known state"))?,
+        instance_type: text(instance.instance_type().map(|name| name.as_str())),
+        market: if spot { Market::Spot } else { Market::OnDemand },
+        availability_zone: text(
+            instance
+                .placement()
+                .and_then(|place| place.availability_zone()),
+        ),
+        launched_at: launched_at
+            .and_then(|ms| u64::try_from(ms).ok())
+            .unwrap_or(0),
+        state_reason: instance
+            .state_reason()
+            .and_then(|reason| reason.code())
+            .map(str::to_owned),
+    })
+}
+
+/// The partition that a region belongs to (AWS General Reference, "Amazon Resource Names").
+fn partition(region: Region) -> &'static str {
+    let name = region.as_str();
+    if name.starts_with("cn-") {
+        "aws-cn"
+    } else if name.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::primitives::DateTime;
+    use aws_sdk_ec2::types::{
+        InstanceState as Ec2State, InstanceStateName, InstanceType, Placement, StateReason,
+    };
+
+    use super::*;
+
+    fn shown(state: &str) -> Instance {
+        Instance::builder()
+            .instance_id("i-0abc")
+            .instance_type(InstanceType::C5Large)
+            .instance_lifecycle(InstanceLifecycleType::Spot)
+            .launch_time(DateTime::from_secs(1_700_000_000))
+            .placement(Placement::builder().availability_zone("eu-west-1a").build())
+            .state(
+                Ec2State::builder()
+                    .name(InstanceStateName::from(state))
+                    .build(),
+            )
+            .state_reason(
+                StateReason::builder()
+                    .code("Server.SpotInstanceTermination")
+                    .build(),
+            )
+            .build()
+    }
+
+    #[test]
+    fn an_instance_is_taken_as_ec2_shows_it() {
+        let region: Region = "eu-west-1".parse().unwrap();
+        let instance = cloud_instance(region, "000000000000", &shown("running")).unwrap();
+        assert_eq!(
+            instance.arn.to_string(),
+            "arn:aws:ec2:eu-west-1:000000000000:instance/i-0abc"
+        );
+        assert_eq!(instance.state, InstanceState::Running);
+        assert_eq!(instance.instance_type, "c5.large");
+        assert_eq!(instance.market, Market::Spot);
+        assert_eq!(instance.availability_zone, "eu-west-1a");
+        assert_eq!(instance.launched_at, 1_700_000_000_000);
+        assert_eq!(
+            instance.state_reason.as_deref(),
+            Some("Server.SpotInstanceTermination")
+        );
+    }
+
+    #[test]
+    fn an_answer_that_does_not_name_the_instance_is_no_answer() {
+        let region: Region = "eu-west-1".parse().unwrap();
+        for (account, instance) in [
+            ("000000000000", shown("melting")),
+            ("000000000000", Instance::builder().build()),
+            ("", shown("running")),
+        ] {
+            let result = cloud_instance(region, account, &instance);
+            assert!(matches!(result, Err(Ec2Error::Transient(_))), "{result:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Launch templates and RunInstances.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_sdk_ec2::config::Config;
+use aws_sdk_ec2::types::{
+    InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceType,
+    LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
+    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
+    LaunchTemplateInstanceMetadataTagsState, LaunchTemplateSpecification, MarketType, Placement,
+    RequestLaunchTemplateData, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
+    Tag, TagSpecification,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use spawn_core::ids::{ClientToken, Market};
+use spawn_core::ports::{CloudInstance, Ec2Error, LaunchInstances, LaunchRequest, Template};
+use spawn_core::region::Region;
+
+use super::instances::{cloud_instance, described};
+use super::{Ec2, errors};
+use crate::sdk::{self, Failure};
+
+/// A template of this name exists (CreateLaunchTemplate).
+const TEMPLATE_EXISTS: &str = "InvalidLaunchTemplateName.AlreadyExistsException";
+/// No template of this name exists, or not yet everywhere (RunInstances, DeleteLaunchTemplate).
+pub(super) const TEMPLATE_ABSENT: [&str; 2] = [
+    "InvalidLaunchTemplateName.NotFoundException",
+    "InvalidLaunchTemplateId.NotFound",
+];
+/// A template is never changed, so it has one version.
+const TEMPLATE_VERSION: &str = "1";
+/// The tag that names the attempt of an instance.
+const ATTEMPT_TAG: &str = "tag:spawn:attempt";
+
+/// RunInstances of a hundred instances takes several seconds.
+const LAUNCH_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time of a launch with its repeat.
+const LAUNCH_CALL_TIMEOUT: Duration = Duration::from_secs(45);
+/// One repeat, for a connection that had gone stale. The lane backs off by itself, with its own clock, and more tries here
+/// would spend requests that EC2 counts.
+const LAUNCH_ATTEMPTS: u32 = 2;
+
+impl LaunchInstances for Ec2 {
+    async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
+        let request = self
+            .client(*region)
+            .create_launch_template()
+            .launch_template_name(&template.name)
+            .launch_template_data(template_data(template))
+            .tag_specifications(tags(ResourceType::LaunchTemplate, &managed()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = Failure::of(&error);
+                if failure.code() == Some(TEMPLATE_EXISTS) {
+                    return Ok(());
+                }
+                Err(errors::of_failure(failure))
+            }
+        }
+    }
+
+    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
+        let count = i32::try_from(request.count)
+            .map_err(|_| Ec2Error::Refused(format!("{} instances at once", request.count)))?;
+        let rung = &request.rung;
+        let template = LaunchTemplateSpecification::builder()
+            .launch_template_name(&request.template)
+            .version(TEMPLATE_VERSION);
+        let placement = rung
+            .availability_zone
+            .as_ref()
+            .filter(|_| rung.subnet_id.is_none())
+            .map(|zone| Placement::builder().availability_zone(zone).build());
+        let answer = self
+            .client(request.region)
+            .run_instances()
+            .launch_template(template.build())
+            .instance_type(InstanceType::from(rung.instance_type.as_str()))
+            .min_count(1)
+            .max_count(count)
+            .client_token(request.token.as_str())
+            .set_subnet_id(rung.subnet_id.clone())
+            .set_placement(placement)
+            .set_instance_market_options(market_options(rung.market))
+            .tag_specifications(tags(ResourceType::Instance, &request.tags))
+            .tag_specifications(tags(ResourceType::Volume, &request.tags))
+            .customize()
+            .config_override(
+                Config::builder()
+                    .timeout_config(sdk::timeouts(LAUNCH_ATTEMPT_TIMEOUT, LAUNCH_CALL_TIMEOUT))
+                    .retry_config(RetryConfig::standard().with_max_attempts(LAUNCH_ATTEMPTS)),
+            )
+            .send()
+            .await
+            .map_err(|error| of_launch(Failure::of(&error)))?;
+        let account = answer.owner_id().unwrap_or_default();
+        let instances = answer.instances().iter();
+        instances
+            .map(|instance| cloud_instance(request.region, account, instance))
+            .collect()
+    }
+
+    async fn launched_by(
+        &self,
+        region: &Region,
+        token: &ClientToken,
+    ) -> Result<Vec<CloudInstance>, Ec2Error> {
+        let values = vec![token.as_str().to_owned()];
+        described(&self.client(*region), *region, ATTEMPT_TAG, values).await
+    }
+}
+
+/// The error of a launch. A template that was just created may not be known everywhere (Amazon EC2 Developer Guide,
+/// "Eventual consistency in the Amazon EC2 API"): the same call again.
+fn of_launch(failure: Failure) -> Ec2Error {
+    let unknown_template = failure
+        .code()
+        .is_some_and(|code| TEMPLATE_ABSENT.contains(&code));
+    match errors::of_failure(failure) {
+        Ec2Error::Refused(text) if unknown_template => Ec2Error::Transient(text),
+        error => error,
+    }
+}
+
+fn template_data(template: &Template) -> RequestLaunchTemplateData {
+    let shape = &template.shape;
+    let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder()
+        .name(&shape.instance_profile)
+        .build();
+    // Tokens keep a program that can be made to fetch a URL from handing out the instance's credentials; one hop keeps them
+    // out of containers.
+    let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
+        .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
+        .http_tokens(LaunchTemplateHttpTokensState::Required)
+        .http_put_response_hop_limit(1)
+        .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Disabled)
+        .build();
+    let groups = Some(shape.security_group_ids.clone()).filter(|groups| !groups.is_empty());
+    RequestLaunchTemplateData::builder()
+        .image_id(&shape.ami)
+        .user_data(STANDARD.encode(&template.user_data))
+        .iam_instance_profile(profile)
+        .set_key_name(shape.key_name.clone())
+        .set_security_group_ids(groups)
+        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+        .metadata_options(metadata)
+        .build()
+}
+
+fn market_options(market: Market) -> Option<InstanceMarketOptionsRequest> {
+    match market {
+        Market::OnDemand => None,
+        Market::Spot => {
+            let spot = SpotMarketOptions::builder()
+                .spot_instance_type(SpotInstanceType::OneTime)
+                .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
+                .build();
+            let options = InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot);
+            Some(options.spot_options(spot).build())
+        }
+    }
+}
+
+fn managed() -> [(String, String); 1] {
+    [("spawn:managed".to_owned(), "true".to_owned())]
+}
+
+fn tags(resource: ResourceType, tags: &[(String, String)]) -> TagSpecification {
+    let tag = |(key, value): &(String, String)| Tag::builder().key(key).value(value).build();
+    TagSpecification::builder()
+        .resource_type(resource)
+        .set_tags(Some(tags.iter().map(tag).collect()))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use spawn_core::rows::Shape;
+
+    use super::*;
+
+    fn template() -> Template {
+        Template {
+            name: "spawn-a".to_owned(),
+            shape: Shape {
+                instance_types: vec!["t3.micro".to_owned()],
+                ami: "ami-1".to_owned(),
+                key_name: None,
+                instance_profile: "spawn-instance-profile".to_owned(),
+                security_group_ids: Vec::new(),
+                subnet_ids: Vec::new(),
+                availability_zone: None,
+                on_demand_fallback: false,
+            },
+            user_data: "#!/bin/sh\n".to_owned(),
+        }
+    }
+
+    #[test]
+    fn instances_end_when_they_shut_down_and_guard_their_credentials() {
+        let data = template_data(&template());
+        assert_eq!(data.user_data(), Some("IyEvYmluL3NoCg=="));
+        assert_eq!(
+            data.instance_initiated_shutdown_behavior(),
+            Some(&ShutdownBehavior::Terminate)
+        );
+        let metadata = data.metadata_options().unwrap();
+        assert_eq!(
+            metadata.http_tokens(),
+            Some(&LaunchTemplateHttpTokensState::Required)
+        );
+        assert_eq!(metadata.http_put_response_hop_limit(), Some(1));
+        assert_eq!(
+            data.iam_instance_profile().unwrap().name(),
+            Some("spawn-instance-profile")
+        );
+    }
+
+    #[test]
+    fn spot_is_asked_for_once_and_ends_by_termination() {
+        assert_eq!(market_options(Market::OnDemand), None);
+        let options = market_options(Market::Spot).unwrap();
+        let spot = options.spot_options().unwrap();
+        assert_eq!(spot.spot_instance_type(), Some(&SpotInstanceType::OneTime));
+        let behavior = spot.instance_interruption_behavior();
+        assert_eq!(behavior, Some(&InstanceInterruptionBehavior::Terminate));
+    }
+
+    #[test]
+    fn a_template_that_is_not_known_yet_is_waited_for() {
+        let error = of_launch(Failure::Answer {
+            code: TEMPLATE_ABSENT[0].to_owned(),
+            text: "words".to_owned(),
+            server: false,
+        });
+        assert_eq!(error, Ec2Error::Transient("words".to_owned()));
+    }
+}

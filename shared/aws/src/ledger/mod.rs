@@ -1,0 +1,9 @@
+//! The ledger on DynamoDB.
+
+mod commit;
+mod dynamo;
+mod errors;
+mod expression;
+mod item;
+
+pub use dynamo::DynamoLedger;

@@ -1,0 +1,386 @@
+//! Puts a sweep together from its document: levels, points, members, places.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::check::Checked;
+use super::entry::{Entry, Place};
+use super::expand::{Levels, check_params, expand};
+use super::fault::{Collector, Fault, Faults};
+use super::fields::{self, Setting, Top};
+use super::grid::Values;
+use super::keys::{Located, TopLevel};
+use super::layer::Layer;
+use super::points::{Points, too_many};
+use super::read::{self, Read, shown, take};
+use super::shape::Shape;
+use super::sweep::{Distribution, Member, Notify, Occasion, OperatorDefaults, RegionShare, Sweep};
+use super::{aws, extras, names, regions};
+
+/// The most URIs of `inputs`: each is a line of every assignment.
+const INPUTS_MAX: usize = 50;
+
+/// What a sweep is called when nobody says.
+const NAME: &str = "sweep";
+const OWNER: &str = "unknown";
+const PROJECT: &str = "default";
+
+/// The levels of settings, lowest first, and the parameters of `defaults`.
+struct Given {
+    below: Layer,
+    params: Map<String, Value>,
+    above: Layer,
+}
+
+/// Reads a document. See [`Sweep::from_document`].
+pub(super) fn build(
+    doc: &Value,
+    table: Option<Vec<Map<String, Value>>>,
+    overrides: &Map<String, Value>,
+    operator: &OperatorDefaults,
+) -> Result<Sweep, Faults> {
+    let Value::Object(doc) = doc else {
+        let problem = format!("{} is not an object", shown(doc));
+        return Err(Fault::new("", problem, "an object with the fields of a sweep").into());
+    };
+    let mut faults = Collector::default();
+    let mut top = TopLevel::read(doc, "", &mut faults);
+    let over = TopLevel::read(overrides, "overrides", &mut faults);
+    let results = extras::results(&top, &over, &mut faults);
+    let notify = extras::notify(&top, &over, &mut faults);
+    let doc_defaults = top.fields.remove(&Top::Defaults);
+    replace_fields(&mut top, &over);
+    let mut levels = read_levels(&top, doc_defaults.as_ref(), &over, operator, &mut faults);
+    let mut points = Points::read(&top, table, &mut faults);
+    clear_overridden(&mut levels, &mut points, &over);
+    let shares = match top.fields.get(&Top::Regions) {
+        Some(found) => regions::read(found, &mut faults),
+        None => Vec::new(),
+    };
+    refuse_two_answers(&top, &levels, &shares, &mut faults);
+    let one = |id, faults: &mut Collector| whole(&top, id, faults);
+    let budget = top.get(Top::Budget).map_or(operator.budget, |found| {
+        keep(read::money(found.value), found, Top::Budget, &mut faults)
+    });
+    check_cost_share(&notify, budget.is_some(), &mut faults);
+    let sweep = Sweep {
+        name: word(&top, Top::Name, names::name, &mut faults).unwrap_or_else(|| NAME.to_owned()),
+        owner: word(&top, Top::Owner, names::tag, &mut faults)
+            .or_else(|| operator.owner.clone())
+            .unwrap_or_else(|| OWNER.to_owned()),
+        project: word(&top, Top::Project, names::tag, &mut faults)
+            .unwrap_or_else(|| PROJECT.to_owned()),
+        max_concurrent: one(Top::MaxConcurrent, &mut faults),
+        max_concurrent_per_region: one(Top::MaxConcurrentPerRegion, &mut faults),
+        launch_delay_s: launch_delay(&top, &mut faults),
+        budget,
+        results,
+        inputs: top
+            .get(Top::Inputs)
+            .and_then(|found| {
+                keep(
+                    aws::s3_uris(found.value, INPUTS_MAX),
+                    found,
+                    Top::Inputs,
+                    &mut faults,
+                )
+            })
+            .unwrap_or_default(),
+        notify,
+        dry_run: top
+            .get(Top::DryRun)
+            .and_then(|found| keep(read::bool(found.value), found, Top::DryRun, &mut faults))
+            .unwrap_or(false),
+        members: Vec::new(),
+        regions: shares,
+        distribution: Distribution::Balanced,
+    };
+    let sweep = add_members(sweep, &top, &points, &levels, operator, &mut faults);
+    faults.finish(sweep)
+}
+
+/// Puts the fields of the overrides in place of the document's; those that hold other fields are merged elsewhere.
+fn replace_fields<'a>(top: &mut TopLevel<'a>, over: &TopLevel<'a>) {
+    for (id, found) in &over.fields {
+        match id {
+            Top::Results | Top::ResultBucket | Top::ResultFile | Top::Notify | Top::Defaults => {}
+            _ if found.value.is_null() => {
+                top.fields.remove(id);
+            }
+            _ => {
+                top.fields.insert(*id, found.clone());
+            }
+        }
+    }
+    // One region for all members leaves the document's list without a say.
+    let is_region =
+        |(id, found): &(Setting, Located<'_>)| *id == Setting::Region && !found.value.is_null();
+    if over.settings.iter().any(is_region) && !over.fields.contains_key(&Top::Regions) {
+        top.fields.remove(&Top::Regions);
+    }
+}
+
+fn read_levels(
+    top: &TopLevel<'_>,
+    doc_defaults: Option<&Located<'_>>,
+    over: &TopLevel<'_>,
+    operator: &OperatorDefaults,
+    faults: &mut Collector,
+) -> Given {
+    let mut below = operator_layer(operator, faults);
+    let mut of_document = Layer::default();
+    let at_top = read_settings(top, faults);
+    let mut params = Map::new();
+    let over_defaults = over.fields.get(&Top::Defaults);
+    of_document.overlay(&at_top);
+    for found in [doc_defaults, over_defaults].into_iter().flatten() {
+        let entry = read_defaults(found, faults);
+        of_document.overlay(&entry.layer);
+        params.extend(entry.params);
+    }
+    let above = read_settings(over, faults);
+    below.overlay(&of_document);
+    Given {
+        below,
+        params,
+        above,
+    }
+}
+
+/// A region for all members, and regions to distribute them over, are two answers to one question.
+fn refuse_two_answers(
+    top: &TopLevel<'_>,
+    levels: &Given,
+    shares: &[RegionShare],
+    faults: &mut Collector,
+) {
+    let (Some(found), Some(region)) = (top.get(Top::Regions), levels.below.region) else {
+        return;
+    };
+    if shares.iter().any(|share| share.region != region) {
+        let fault = Fault::new(
+            found.path.as_str(),
+            format!("the document gives regions, and {region} as the region of all members"),
+            "one of the two",
+        );
+        faults.add(fault.hint("leave region out: members are distributed over regions".to_owned()));
+    }
+}
+
+fn read_settings(top: &TopLevel<'_>, faults: &mut Collector) -> Layer {
+    let mut layer = Layer::default();
+    for (id, found) in &top.settings {
+        layer.read(*id, found.value, &found.path, faults);
+    }
+    layer
+}
+
+fn read_defaults(found: &Located<'_>, faults: &mut Collector) -> Entry {
+    match found.value {
+        Value::Object(map) => Entry::read(
+            map,
+            &found.path,
+            Place::Defaults,
+            &mut HashSet::new(),
+            faults,
+        ),
+        Value::Null => Entry::default(),
+        value => {
+            let problem = format!("{} is not an object", shown(value));
+            faults.add(Fault::new(
+                found.path.as_str(),
+                problem,
+                Shape::Defaults.accepted(),
+            ));
+            Entry::default()
+        }
+    }
+}
+
+fn operator_layer(operator: &OperatorDefaults, faults: &mut Collector) -> Layer {
+    let mut layer = Layer::default();
+    let texts = [
+        (Setting::Ami, &operator.ami),
+        (Setting::InstanceType, &operator.instance_type),
+        (Setting::KeyName, &operator.key_name),
+        (Setting::IamRole, &operator.instance_profile),
+    ];
+    for (id, text) in texts {
+        if let Some(text) = text.as_deref().filter(|text| !text.trim().is_empty()) {
+            let path = format!("the operator's default of {}", fields::setting(id).name);
+            layer.read(id, &Value::from(text), &path, faults);
+        }
+    }
+    layer
+}
+
+/// Takes out of the lower levels what the overrides clear, and where members stand when the overrides move them.
+fn clear_overridden(levels: &mut Given, points: &mut Points, over: &TopLevel<'_>) {
+    let mut cleared: Vec<Setting> = over
+        .settings
+        .iter()
+        .filter(|(_, found)| found.value.is_null())
+        .map(|(id, _)| *id)
+        .collect();
+    let moves = over.get(Top::Regions).is_some()
+        || levels.above.region.is_some()
+        || levels.above.availability_zone.is_some();
+    if moves {
+        cleared.extend([Setting::Region, Setting::AvailabilityZone]);
+    }
+    for id in cleared {
+        levels.below.clear(id);
+        for entry in &mut points.entries {
+            entry.layer.clear(id);
+        }
+        for axis in &mut points.axes {
+            if let Values::Settings(_, layers) = &mut axis.values {
+                layers.iter_mut().for_each(|layer| layer.clear(id));
+            }
+        }
+    }
+}
+
+fn add_members(
+    mut sweep: Sweep,
+    top: &TopLevel<'_>,
+    points: &Points,
+    levels: &Given,
+    operator: &OperatorDefaults,
+    faults: &mut Collector,
+) -> Sweep {
+    let count = whole(top, Top::Count, faults);
+    let distribution = top
+        .get(Top::Distribution)
+        .and_then(|found| regions::distribution(found, faults));
+    let counted = regions::total(&sweep.regions);
+    sweep.distribution = distribution.unwrap_or(match counted {
+        Some(_) => Distribution::Explicit,
+        None => Distribution::Balanced,
+    });
+    let has_work = [&levels.below, &levels.above]
+        .into_iter()
+        .any(|layer| layer.command.is_some() || layer.user_data.is_some());
+    let is_counted = count.or(counted).is_some();
+    if points.is_bare && !has_work && !is_counted && faults.is_empty() {
+        let problem = "the sweep is empty: it has no params, grid, count or command";
+        faults.add(Fault::new("", problem, "at least one of them"));
+        return sweep;
+    }
+    let repeat = repeat(points, count, counted);
+    let path = match (points.axes.is_empty(), top.get(Top::Count)) {
+        (false, _) => points
+            .axes
+            .first()
+            .map_or("grid", |axis| axis.path.split('.').next().unwrap_or("grid")),
+        (true, Some(found)) => found.path.as_str(),
+        (true, None) => "regions",
+    };
+    if let Err(members) = points.total(repeat) {
+        faults.add(too_many(path, members));
+        return sweep;
+    }
+    let levels = Levels {
+        below: &levels.below,
+        params: &levels.params,
+        above: &levels.above,
+    };
+    let before = faults.len();
+    check_params(points, &levels, repeat, faults);
+    if faults.len() > before {
+        return sweep;
+    }
+    let are_regions_given = top.fields.contains_key(&Top::Regions);
+    let has_region_faults = are_regions_given && sweep.regions.is_empty();
+    if sweep.regions.is_empty() {
+        sweep.regions.push(RegionShare {
+            region: operator.home_region,
+            count: None,
+        });
+    }
+    let mut shared = levels.below.clone();
+    shared.overlay(levels.above);
+    let mut checked = Checked::new(
+        &sweep.regions,
+        are_regions_given && !has_region_faults,
+        &shared,
+    );
+    let members: Vec<Member> = expand(points, &levels, repeat, &mut checked, faults);
+    checked.finish(faults);
+    // Where members are missing for another fault, their places would only be a second one.
+    if faults.is_empty() {
+        let path = top
+            .get(Top::Regions)
+            .map_or("regions", |found| found.path.as_str());
+        regions::check(&sweep.regions, distribution, &members, path, faults);
+    }
+    sweep.members = members;
+    sweep
+}
+
+/// How often each point is repeated.
+///
+/// `count` says so, unless every region has a count and these add up to `count` itself: then it is the number of members.
+/// A document with nothing but such regions has as many members as they add up to.
+fn repeat(points: &Points, count: Option<u32>, counted: Option<u32>) -> u32 {
+    match (count, counted) {
+        (Some(count), Some(sum)) if count == sum => match points.total(1) {
+            Ok(distinct) if distinct > 0 && sum % distinct == 0 => sum / distinct,
+            _ => count,
+        },
+        (Some(count), _) => count,
+        (None, Some(sum)) if points.is_bare => sum.max(1),
+        (None, _) => 1,
+    }
+}
+
+fn launch_delay(top: &TopLevel<'_>, faults: &mut Collector) -> u64 {
+    let Some(found) = top.get(Top::LaunchDelay) else {
+        return 0;
+    };
+    let (min_s, max_s) = match fields::top(Top::LaunchDelay).shape {
+        Shape::Duration { min_s, max_s, .. } => (min_s, max_s),
+        _ => (0, u64::MAX),
+    };
+    keep(
+        read::duration(found.value, min_s, max_s),
+        found,
+        Top::LaunchDelay,
+        faults,
+    )
+    .unwrap_or(0)
+}
+
+fn check_cost_share(notify: &Notify, has_budget: bool, faults: &mut Collector) {
+    let is_share = |occasion: &Occasion| matches!(occasion, Occasion::CostShare(_));
+    if !has_budget && notify.occasions.iter().any(is_share) {
+        faults.add(Fault::new(
+            "notify.occasions",
+            "cost_share is a share of the budget, and there is none",
+            "cost_share together with budget",
+        ));
+    }
+}
+
+fn whole(top: &TopLevel<'_>, id: Top, faults: &mut Collector) -> Option<u32> {
+    let found = top.get(id)?;
+    let Shape::Whole { min, max } = fields::top(id).shape else {
+        return None;
+    };
+    keep(read::whole(found.value, min, max), found, id, faults)
+}
+
+fn word(
+    top: &TopLevel<'_>,
+    id: Top,
+    read: impl Fn(&Value) -> Read<String>,
+    faults: &mut Collector,
+) -> Option<String> {
+    let found = top.get(id)?;
+    keep(read(found.value), found, id, faults)
+}
+
+fn keep<T>(read: Read<T>, found: &Located<'_>, id: Top, faults: &mut Collector) -> Option<T> {
+    take(read, &found.path, fields::top(id).shape, faults)
+}

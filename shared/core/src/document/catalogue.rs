@@ -1,0 +1,319 @@
+//! Every field of the document: its name, its other names, its shape, what it is for.
+//!
+//! The reader, the suggestions for misspelt keys and the JSON Schema all work from these two tables.
+
+use super::fields::{Field, Setting, Top};
+use super::shape::Shape;
+
+/// A year: longer than any sweep, short enough that no deadline overflows.
+const TTL_MAX_S: u64 = 365 * 86_400;
+const HOUR_S: u64 = 3_600;
+const MINUTE_S: u64 = 60;
+
+/// EC2's limit of user data before base64 (Amazon EC2 User Guide, "Run commands when you launch an EC2 instance").
+const USER_DATA_BYTES_MAX: usize = 16_384;
+
+/// The longest command. It is kept in one row of the ledger with all else that a member runs, and a row holds 400 KiB.
+const COMMAND_BYTES_MAX: usize = 65_536;
+
+const fn field<T>(
+    id: T,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    shape: Shape,
+    doc: &'static str,
+) -> Field<T> {
+    Field {
+        id,
+        name,
+        aliases,
+        shape,
+        doc,
+    }
+}
+
+const MANY: Shape = Shape::Whole {
+    min: 1,
+    max: super::MEMBERS_MAX,
+};
+const UP_TO_AN_HOUR: Shape = Shape::Duration {
+    min_s: 0,
+    max_s: HOUR_S,
+    none: false,
+};
+const LIFETIME: Shape = Shape::Duration {
+    min_s: MINUTE_S,
+    max_s: TTL_MAX_S,
+    none: true,
+};
+
+/// The fields of the sweep as a whole.
+pub(super) const TOP: [Field<Top>; 19] = [
+    field(
+        Top::Name,
+        "name",
+        &["sweep_name"],
+        Shape::Name,
+        "The sweep's name: part of its id, of tags, S3 keys and DNS names. Default: sweep.",
+    ),
+    field(
+        Top::Owner,
+        "owner",
+        &[],
+        Shape::Tag,
+        "Who answers for the sweep (tag spawn:owner). Default: the operator's, else unknown.",
+    ),
+    field(
+        Top::Project,
+        "project",
+        &[],
+        Shape::Tag,
+        "What the sweep is paid from (tag spawn:project). Default: default.",
+    ),
+    field(
+        Top::Defaults,
+        "defaults",
+        &[],
+        Shape::Defaults,
+        "Settings and parameters of every member; a member's own win.",
+    ),
+    field(
+        Top::Params,
+        "params",
+        &["parameters"],
+        Shape::Params,
+        "The members: one object each, or the S3 URI of a table (JSON, JSON Lines, CSV). Keys that are no settings are the member's parameters. An object of lists is read as a grid.",
+    ),
+    field(
+        Top::Grid,
+        "grid",
+        &[],
+        Shape::Grid,
+        "An object of lists: a member for each combination, the last key changing fastest. With params, for each of those.",
+    ),
+    field(
+        Top::Count,
+        "count",
+        &[],
+        MANY,
+        "How often each member is repeated; without params and grid, how many members there are. Default: 1.",
+    ),
+    field(
+        Top::Regions,
+        "regions",
+        &[],
+        Shape::Regions,
+        "Where members may run: names, or names with the number of members. Default: the operator's home region.",
+    ),
+    field(
+        Top::Distribution,
+        "distribution",
+        &[],
+        Shape::Distribution,
+        "balanced spreads members without a place evenly over the regions; explicit wants a place for every member. Default: balanced.",
+    ),
+    field(
+        Top::MaxConcurrent,
+        "max_concurrent",
+        &[],
+        MANY,
+        "The most instances at a time. Default: no limit.",
+    ),
+    field(
+        Top::MaxConcurrentPerRegion,
+        "max_concurrent_per_region",
+        &[],
+        MANY,
+        "The most instances at a time in each region. Default: no limit.",
+    ),
+    field(
+        Top::LaunchDelay,
+        "launch_delay",
+        &[],
+        UP_TO_AN_HOUR,
+        "The pause between two launches of a lane. Default: 0s.",
+    ),
+    field(
+        Top::Budget,
+        "budget",
+        &[],
+        Shape::Money,
+        "What the sweep may cost in US dollars. Default: the operator's, else no limit.",
+    ),
+    field(
+        Top::Results,
+        "results",
+        &[],
+        Shape::Results,
+        "Where results go: bucket (default: the operator's) and file, the result's path in the working directory (default: result.json).",
+    ),
+    field(
+        Top::ResultBucket,
+        "result_bucket",
+        &["results_bucket"],
+        Shape::Bucket,
+        "The same as results.bucket.",
+    ),
+    field(
+        Top::ResultFile,
+        "result_file",
+        &["results_file"],
+        Shape::File,
+        "The same as results.file.",
+    ),
+    field(
+        Top::Inputs,
+        "inputs",
+        &[],
+        Shape::S3Uris,
+        "S3 objects, and prefixes that end in /, copied into every member's working directory before its command starts.",
+    ),
+    field(
+        Top::Notify,
+        "notify",
+        &[],
+        Shape::Notify,
+        "Who is told, and of what: topics (default: the operator's) and occasions (default: end and failure).",
+    ),
+    field(
+        Top::DryRun,
+        "dry_run",
+        &[],
+        Shape::Bool,
+        "Show the plan and launch nothing. Default: false.",
+    ),
+];
+
+/// The settings of a member.
+pub(super) const SETTINGS: [Field<Setting>; 18] = [
+    field(
+        Setting::Region,
+        "region",
+        &[],
+        Shape::Region,
+        "The region that the member is pinned to.",
+    ),
+    field(
+        Setting::AvailabilityZone,
+        "availability_zone",
+        &["az"],
+        Shape::Zone,
+        "The availability zone that the member is pinned to.",
+    ),
+    field(
+        Setting::InstanceType,
+        "instance_type",
+        &["instance_types"],
+        Shape::InstanceTypes,
+        "The instance types that will do, in order of preference. Default: the operator's.",
+    ),
+    field(
+        Setting::Spot,
+        "spot",
+        &[],
+        Shape::Spot,
+        "true for the spot market, false for on demand, fallback for spot and on demand where there is none. Default: false.",
+    ),
+    field(
+        Setting::Ami,
+        "ami",
+        &[],
+        Shape::Ami,
+        "The image: an id, an id for each region, or an SSM parameter, in which {arch} stands for x86_64 or arm64. Default: the operator's.",
+    ),
+    field(
+        Setting::KeyName,
+        "key_name",
+        &["key_pair"],
+        Shape::Text { bytes_max: 255 },
+        "The key pair to log in with. Default: the operator's.",
+    ),
+    field(
+        Setting::IamRole,
+        "iam_role",
+        &[],
+        Shape::Role,
+        "The role or instance profile that the instance gets. Default: the operator's.",
+    ),
+    field(
+        Setting::SecurityGroupIds,
+        "security_group_ids",
+        &[],
+        Shape::Ids { prefix: "sg-" },
+        "The instance's security groups. Default: its network's default one.",
+    ),
+    field(
+        Setting::SubnetIds,
+        "subnet_ids",
+        &[],
+        Shape::Ids { prefix: "subnet-" },
+        "The subnets that the instance may stand in. Default: the default ones of its region.",
+    ),
+    field(
+        Setting::UserData,
+        "user_data",
+        &[],
+        Shape::Text {
+            bytes_max: USER_DATA_BYTES_MAX,
+        },
+        "A script that runs at boot, before the command.",
+    ),
+    field(
+        Setting::Command,
+        "command",
+        &["base_command", "user_command"],
+        Shape::Text {
+            bytes_max: COMMAND_BYTES_MAX,
+        },
+        "The program to run, as a shell command. Without one, the instance runs until it is ended.",
+    ),
+    field(
+        Setting::Ttl,
+        "ttl",
+        &[],
+        LIFETIME,
+        "How long the instance may live. Required; none says that it may live for ever.",
+    ),
+    field(
+        Setting::IdleTimeout,
+        "idle_timeout",
+        &[],
+        LIFETIME,
+        "How long the instance may be idle. Default: none.",
+    ),
+    field(
+        Setting::HibernateOnIdle,
+        "hibernate_on_idle",
+        &[],
+        Shape::Bool,
+        "Hibernate, rather than end, an instance that has been idle for too long; true is not available in this version. Default: false.",
+    ),
+    field(
+        Setting::OnComplete,
+        "on_complete",
+        &[],
+        Shape::OnComplete,
+        "What becomes of the instance when its work is done; hibernate is not available in this version. Default: terminate.",
+    ),
+    field(
+        Setting::CompletionFile,
+        "completion_file",
+        &[],
+        Shape::Text { bytes_max: 1024 },
+        "A file whose appearance says that the work is done.",
+    ),
+    field(
+        Setting::CompletionDelay,
+        "completion_delay",
+        &[],
+        UP_TO_AN_HOUR,
+        "How long the instance stays up once that file has appeared. Default: 30s.",
+    ),
+    field(
+        Setting::DnsName,
+        "dns_name",
+        &["dns"],
+        Shape::DnsLabel,
+        "The DNS label that the instance asks for.",
+    ),
+];

@@ -1,0 +1,197 @@
+//! Fields that hold other fields: `results` and `notify`.
+
+use serde_json::{Map, Value};
+
+use super::fault::{Collector, Fault, join, quoted};
+use super::fields::{self, Top};
+use super::keys::{Located, TopLevel};
+use super::read::{Problem, Read, each, shown, take, whole, word, wrong_type};
+use super::shape::Shape;
+use super::suggest::nearest;
+use super::sweep::{Notify, Occasion, Results};
+use super::{aws, names};
+
+/// Where a member writes its result unless the document says otherwise.
+const RESULT_FILE: &str = "result.json";
+
+/// The share of the budget, in percent, that `cost_share` without a number stands for.
+const COST_SHARE_PERCENT: u8 = 80;
+
+/// The fields of `results` and of `notify`, each with its shape.
+pub(super) const RESULTS: [(&str, Shape); 2] = [("bucket", Shape::Bucket), ("file", Shape::File)];
+pub(super) const NOTIFY: [(&str, &[&str], Shape); 2] = [
+    ("topics", &["topic"], Shape::Topics),
+    ("occasions", &["on"], Shape::Occasions),
+];
+
+/// Lays the results of `over` over those of `doc`.
+pub(super) fn results(doc: &TopLevel<'_>, over: &TopLevel<'_>, faults: &mut Collector) -> Results {
+    let (bucket, file) = read_results(doc, faults);
+    let (over_bucket, over_file) = read_results(over, faults);
+    Results {
+        bucket: over_bucket.or(bucket),
+        file: over_file.or(file).unwrap_or_else(|| RESULT_FILE.to_owned()),
+    }
+}
+
+fn read_results(top: &TopLevel<'_>, faults: &mut Collector) -> (Option<String>, Option<String>) {
+    let mut bucket = None;
+    let mut file = None;
+    if let Some(found) = top.get(Top::Results)
+        && let Some(map) = object(found, faults)
+    {
+        for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+            let path = join(&found.path, key);
+            match key.as_str() {
+                "bucket" => bucket = take(aws::bucket(value), &path, Shape::Bucket, faults),
+                "file" => file = take(names::file(value), &path, Shape::File, faults),
+                _ => unknown(
+                    key,
+                    path,
+                    RESULTS.iter().map(|(name, _)| *name),
+                    Shape::Results,
+                    faults,
+                ),
+            }
+        }
+    }
+    let short = |id| top.get(id);
+    if let Some(found) = short(Top::ResultBucket) {
+        let value = take(aws::bucket(found.value), &found.path, Shape::Bucket, faults);
+        bucket = same(bucket, value, found, "results.bucket", faults);
+    }
+    if let Some(found) = short(Top::ResultFile) {
+        let value = take(names::file(found.value), &found.path, Shape::File, faults);
+        file = same(file, value, found, "results.file", faults);
+    }
+    (bucket, file)
+}
+
+/// One value of two places that must not differ.
+fn same(
+    first: Option<String>,
+    second: Option<String>,
+    found: &Located<'_>,
+    other: &str,
+    faults: &mut Collector,
+) -> Option<String> {
+    if first.is_some() && second.is_some() && first != second {
+        faults.add(Fault::new(
+            found.path.as_str(),
+            format!(
+                "\"{}\" and \"{other}\" are the same field, with different values",
+                found.key
+            ),
+            "one of the two",
+        ));
+    }
+    first.or(second)
+}
+
+/// Lays `notify` of `over` over that of `doc`.
+pub(super) fn notify(doc: &TopLevel<'_>, over: &TopLevel<'_>, faults: &mut Collector) -> Notify {
+    let (topics, occasions) = read_notify(doc, faults);
+    let (over_topics, over_occasions) = read_notify(over, faults);
+    Notify {
+        topics: over_topics.or(topics).unwrap_or_default(),
+        occasions: over_occasions
+            .or(occasions)
+            .unwrap_or_else(|| vec![Occasion::End, Occasion::Failure]),
+    }
+}
+
+fn read_notify(
+    top: &TopLevel<'_>,
+    faults: &mut Collector,
+) -> (Option<Vec<String>>, Option<Vec<Occasion>>) {
+    let Some(found) = top.get(Top::Notify) else {
+        return (None, None);
+    };
+    // Topics alone are the commonest case.
+    if found.value.is_string() || found.value.is_array() {
+        let topics = take(aws::topics(found.value), &found.path, Shape::Topics, faults);
+        return (topics, None);
+    }
+    let (mut topics, mut occasions) = (None, None);
+    if let Some(map) = object(found, faults) {
+        for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+            let path = join(&found.path, key);
+            match key.as_str() {
+                "topics" | "topic" => {
+                    topics = take(aws::topics(value), &path, Shape::Topics, faults)
+                }
+                "occasions" | "on" => {
+                    occasions = take(each(value, occasion), &path, Shape::Occasions, faults);
+                }
+                _ => unknown(
+                    key,
+                    path,
+                    NOTIFY.iter().map(|(name, _, _)| *name),
+                    Shape::Notify,
+                    faults,
+                ),
+            }
+        }
+    }
+    (topics, occasions)
+}
+
+fn occasion(value: &Value) -> Read<Occasion> {
+    const WORDS: [&str; 5] = ["end", "failure", "first_failure", "overdue", "cost_share"];
+    match value {
+        Value::String(_) => Ok(match word(value, &WORDS)? {
+            "end" => Occasion::End,
+            "failure" => Occasion::Failure,
+            "first_failure" => Occasion::FirstFailure,
+            "overdue" => Occasion::Overdue,
+            _ => Occasion::CostShare(COST_SHARE_PERCENT),
+        }),
+        Value::Object(map) => match (map.get("cost_share"), map.len()) {
+            (Some(percent), 1) => {
+                let percent = whole(percent, 1, 100).map_err(|problems| {
+                    problems
+                        .into_iter()
+                        .map(|p| p.at(".cost_share"))
+                        .collect::<Vec<_>>()
+                })?;
+                Ok(Occasion::CostShare(u8::try_from(percent).unwrap_or(100)))
+            }
+            _ => Err(Problem::new("the object is not an occasion").into()),
+        },
+        _ => Err(wrong_type(value, "an occasion").into()),
+    }
+}
+
+fn object<'a>(found: &Located<'a>, faults: &mut Collector) -> Option<&'a Map<String, Value>> {
+    let map = found.value.as_object();
+    if map.is_none() {
+        let shape = match fields::known(found.key) {
+            Some(fields::Known::Top(id)) => fields::top(id).shape,
+            _ => Shape::Results,
+        };
+        faults.add(Fault::new(
+            found.path.as_str(),
+            format!("{} is not an object", shown(found.value)),
+            shape.accepted(),
+        ));
+    }
+    map
+}
+
+fn unknown(
+    key: &str,
+    path: String,
+    names: impl Iterator<Item = &'static str>,
+    shape: Shape,
+    faults: &mut Collector,
+) {
+    let meant = nearest(key, names).map(|name| format!("did you mean {name}?"));
+    faults.add(
+        Fault::new(
+            path,
+            format!("{} is not known here", quoted(key)),
+            shape.accepted(),
+        )
+        .hint(meant),
+    );
+}

@@ -1,0 +1,168 @@
+//! Settings as one level of the document gives them, and how levels lie over each other.
+
+use serde_json::Value;
+
+use super::fault::Collector;
+use super::fields::{self, Setting};
+use super::read::{self, Problem, Read, bool, duration, duration_or_none, take, text};
+use super::settings::{Ami, InstanceTypes, OnComplete, Spot};
+use super::shape::Shape;
+use super::{aws, names};
+use crate::region::Region;
+
+/// The settings that one level gives; those that it does not give are `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Layer {
+    pub(super) region: Option<Region>,
+    pub(super) availability_zone: Option<(String, Region)>,
+    pub(super) instance_types: Option<InstanceTypes>,
+    pub(super) spot: Option<Spot>,
+    pub(super) ami: Option<Ami>,
+    pub(super) key_name: Option<String>,
+    pub(super) iam_role: Option<String>,
+    pub(super) security_group_ids: Option<Vec<String>>,
+    pub(super) subnet_ids: Option<Vec<String>>,
+    pub(super) user_data: Option<String>,
+    pub(super) command: Option<String>,
+    /// The inner `None` is the word none.
+    pub(super) ttl_s: Option<Option<u64>>,
+    pub(super) idle_timeout_s: Option<Option<u64>>,
+    pub(super) hibernate_on_idle: Option<bool>,
+    pub(super) on_complete: Option<OnComplete>,
+    pub(super) completion_file: Option<String>,
+    pub(super) completion_delay_s: Option<u64>,
+    pub(super) dns_name: Option<String>,
+}
+
+impl Layer {
+    /// Reads one setting that stands at `path`. Null is the same as leaving it out.
+    pub(super) fn read(&mut self, id: Setting, value: &Value, path: &str, faults: &mut Collector) {
+        if value.is_null() {
+            return;
+        }
+        let shape = fields::setting(id).shape;
+        if let Err(problems) = self.set(id, value, shape) {
+            take::<()>(Err(problems), path, shape, faults);
+            // It is there, if wrong: nobody shall be told that it is missing, too.
+            match id {
+                Setting::Ttl => self.ttl_s = Some(None),
+                Setting::InstanceType => {
+                    self.instance_types = Some(InstanceTypes::Exact(Vec::new()))
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn set(&mut self, id: Setting, value: &Value, shape: Shape) -> Read<()> {
+        let bytes_max = match shape {
+            Shape::Text { bytes_max } => bytes_max,
+            _ => usize::MAX,
+        };
+        let (min_s, max_s) = match shape {
+            Shape::Duration { min_s, max_s, .. } => (min_s, max_s),
+            _ => (0, u64::MAX),
+        };
+        let owned = || text(value, bytes_max).map(str::to_owned);
+        match id {
+            Setting::Region => self.region = Some(aws::region(value)?),
+            Setting::AvailabilityZone => self.availability_zone = Some(aws::zone(value)?),
+            Setting::InstanceType => self.instance_types = Some(aws::instance_types(value)?),
+            Setting::Spot => self.spot = Some(aws::spot(value)?),
+            Setting::Ami => self.ami = Some(aws::ami(value)?),
+            Setting::KeyName => self.key_name = Some(owned()?),
+            Setting::IamRole => self.iam_role = Some(aws::role(value)?),
+            Setting::SecurityGroupIds => self.security_group_ids = Some(aws::ids(value, "sg-")?),
+            Setting::SubnetIds => self.subnet_ids = Some(aws::ids(value, "subnet-")?),
+            Setting::UserData => self.user_data = Some(owned()?),
+            Setting::Command => self.command = Some(owned()?),
+            Setting::Ttl => self.ttl_s = Some(duration_or_none(value, min_s, max_s)?),
+            Setting::IdleTimeout => {
+                self.idle_timeout_s = Some(duration_or_none(value, min_s, max_s)?)
+            }
+            Setting::HibernateOnIdle => self.hibernate_on_idle = Some(hibernate_on_idle(value)?),
+            Setting::OnComplete => self.on_complete = Some(aws::on_complete(value)?),
+            Setting::CompletionFile => self.completion_file = Some(owned()?),
+            Setting::CompletionDelay => {
+                self.completion_delay_s = Some(duration(value, min_s, max_s)?)
+            }
+            Setting::DnsName => self.dns_name = Some(names::dns_label(value)?),
+        }
+        Ok(())
+    }
+
+    /// Forgets one setting.
+    pub(super) fn clear(&mut self, id: Setting) {
+        match id {
+            Setting::Region => self.region = None,
+            Setting::AvailabilityZone => self.availability_zone = None,
+            Setting::InstanceType => self.instance_types = None,
+            Setting::Spot => self.spot = None,
+            Setting::Ami => self.ami = None,
+            Setting::KeyName => self.key_name = None,
+            Setting::IamRole => self.iam_role = None,
+            Setting::SecurityGroupIds => self.security_group_ids = None,
+            Setting::SubnetIds => self.subnet_ids = None,
+            Setting::UserData => self.user_data = None,
+            Setting::Command => self.command = None,
+            Setting::Ttl => self.ttl_s = None,
+            Setting::IdleTimeout => self.idle_timeout_s = None,
+            Setting::HibernateOnIdle => self.hibernate_on_idle = None,
+            Setting::OnComplete => self.on_complete = None,
+            Setting::CompletionFile => self.completion_file = None,
+            Setting::CompletionDelay => self.completion_delay_s = None,
+            Setting::DnsName => self.dns_name = None,
+        }
+    }
+
+    /// Lays `over` on top: what it gives wins.
+    pub(super) fn overlay(&mut self, over: &Self) {
+        macro_rules! overlay {
+            ($($field:ident),*) => {
+                $(if over.$field.is_some() { self.$field.clone_from(&over.$field); })*
+            };
+        }
+        // A region of a higher level moves the member out of the zone of a lower one, unless that zone lies in it.
+        let moved = over.region.filter(|_| over.availability_zone.is_none());
+        if let (Some(region), Some((_, of_zone))) = (moved, &self.availability_zone)
+            && region != *of_zone
+        {
+            self.availability_zone = None;
+        }
+        // And a zone of a higher level moves it into that zone's region.
+        if let (None, Some((_, of_zone))) = (over.region, &over.availability_zone) {
+            self.region = Some(*of_zone);
+        }
+        overlay!(
+            region,
+            availability_zone,
+            instance_types,
+            spot,
+            ami,
+            key_name,
+            iam_role,
+            security_group_ids,
+            subnet_ids,
+            user_data,
+            command,
+            ttl_s,
+            idle_timeout_s,
+            hibernate_on_idle,
+            on_complete,
+            completion_file,
+            completion_delay_s,
+            dns_name
+        );
+    }
+}
+
+fn hibernate_on_idle(value: &Value) -> Read<bool> {
+    match bool(value)? {
+        false => Ok(false),
+        true => {
+            let problem: Problem =
+                read::unavailable("true", "leave it out: an idle instance is then ended");
+            Err(problem.into())
+        }
+    }
+}

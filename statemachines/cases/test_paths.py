@@ -1,0 +1,280 @@
+"""Every path of the three machines."""
+
+import json
+
+from conftest import ACCOUNT, DIE, REGION, SWEEP, Error, known, outcome, plan, step, until
+
+LANE = "us-east-1.on-demand"
+OTHER_LANE = "eu-west-1.spot"
+
+
+def failure(ended):
+    assert ended["status"] == "FAILED"
+    return ended["error"], ended["cause"]
+
+
+def drains(stack):
+    return [event["drain"] for event in stack.script.asked["idle-reaper/drain"]]
+
+
+# ---- spawn-sweep: the good ends ---------------------------------------------------------------------------------------
+
+
+def test_a_sweep_goes_from_its_document_to_its_output(stack):
+    stack.script["plan-sweep"] = plan(lanes=[LANE, OTHER_LANE])
+    ended = stack.run("sweep", {"name": "demo", "params": [{"x": 1}]})
+    assert ended["output"] == outcome("completed", notified=[])
+    [asked] = stack.script.asked["plan-sweep"]
+    assert asked["execution_arn"] == ended["executionArn"]
+    assert asked["input"] == {"name": "demo", "params": [{"x": 1}]}
+    assert asked["started_at"].endswith("Z")
+    assert {event["lane"] for event in stack.script.asked["launch-batch"]} == {LANE, OTHER_LANE}
+    assert stack.script.asked["collect-results"] == [{"sweep_id": SWEEP}]
+    assert not drains(stack)
+
+
+def test_a_dry_run_ends_with_the_plan(stack):
+    stack.script["plan-sweep"] = plan(dry_run=True, plan={"members": 2})
+    assert stack.run("sweep")["output"]["plan"] == {"members": 2}
+    assert not stack.script.asked["launch-batch"]
+
+
+def test_a_sweep_with_failures_succeeds_with_their_count(stack):
+    stack.script["collect-results"] = outcome("completed_with_failures", counts={"failed": 1})
+    assert stack.run("sweep")["output"]["counts"] == {"failed": 1}
+
+
+def test_every_topic_is_told_and_a_message_not_sent_is_kept(stack, mail):
+    topic = stack.outputs["NotificationsTopicArn"]
+    gone = f"arn:aws:sns:{REGION}:{ACCOUNT}:spawn-gone"
+    stack.script["plan-sweep"] = plan(topics=[topic, gone])
+    told, not_told = stack.run("sweep")["output"]["notified"]
+    assert told == {"topic": topic, "sent": True}
+    assert (not_told["topic"], not_told["sent"]) == (gone, False)
+    assert not_told["error"]["Error"]
+    message = mail()
+    assert message["Subject"] == f"spawn: {SWEEP} completed"
+    assert json.loads(message["Message"]) == outcome("completed")
+
+
+# ---- spawn-sweep: the bad ends ----------------------------------------------------------------------------------------
+
+
+def test_a_bad_document_is_refused_with_the_words_of_the_planner(stack):
+    faults = '2 faults in the sweep document:\n- ttl: {"x"}\n- regions: é'
+    stack.script["plan-sweep"] = Error("InvalidSweep", faults)
+    assert failure(stack.run("sweep")) == ("InvalidSweep", faults)
+    assert not stack.script.asked["launch-batch"]
+
+
+def test_a_refusal_that_is_too_long_to_be_whole_is_still_told(stack):
+    stack.script["plan-sweep"] = Error("InvalidSweep", "x" * 40_000 + "}")
+    error, cause = failure(stack.run("sweep"))
+    assert error == "InvalidSweep"
+    assert "xxxx" in cause
+
+
+def test_a_plan_that_cannot_be_made_is_drained_by_its_execution(stack):
+    stack.script["plan-sweep"] = Error("Spawn.Config", "no table")
+    ended = stack.run("sweep")
+    assert failure(ended) == ("Spawn.Config", "Plan the Sweep: no table")
+    first = drains(stack)[0]
+    assert first["execution_arn"] == ended["executionArn"]
+    assert (first["status"], first["reason"]) == ("failed", "Spawn.Config: Plan the Sweep: no table")
+
+
+def test_a_lane_that_fails_drains_the_sweep_and_tells_the_first_error(stack, mail):
+    stack.script["plan-sweep"] = plan(topics=[stack.outputs["NotificationsTopicArn"]])
+    stack.script["launch-batch"] = Error("Spawn.Config", "no permission")
+    stack.script["idle-reaper/drain"] = known(LANE)
+    stack.script["idle-reaper/reap_lane"] = [{"live": 2, "wait_s": 1}, {"live": 0, "wait_s": 0}]
+    stack.script["collect-results"] = outcome("failed")
+    words = "Launch Every Lane: Launch One Batch: no permission"
+    assert failure(stack.run("sweep")) == ("Spawn.Config", words)
+    assert len(stack.script.asked["idle-reaper/reap_lane"]) >= 2
+    message = mail()
+    assert message["Subject"] == f"spawn: {SWEEP} failed"
+    body = json.loads(message["Message"])
+    assert (body["status"], body["error"], body["cause"]) == ("failed", "Spawn.Config", words)
+
+
+def test_a_sweep_that_is_not_over_in_time_is_drained(stack):
+    stack.script["plan-sweep"] = plan(timeout_s=1)
+    stack.script["track-instances/register"] = {}
+    assert failure(stack.run("sweep")) == ("States.Timeout", "Await the Last Member: the sweep was not over after 1 s")
+    assert drains(stack)[0]["status"] == "failed"
+
+
+def test_a_wait_that_cannot_be_registered_drains(stack):
+    stack.script["track-instances/register"] = Error("Spawn.Bug", "no row")
+    assert failure(stack.run("sweep")) == ("Spawn.Bug", "Await the Last Member: no row")
+
+
+def test_a_settlement_that_fails_drains(stack):
+    stack.script["collect-results"] = Error("Spawn.Bug", "oops")
+    assert failure(stack.run("sweep")) == ("Spawn.Bug", "Settle the Sweep: oops")
+    assert drains(stack)
+
+
+def test_a_drain_that_fails_does_not_hide_the_first_error(stack, mail):
+    stack.script["plan-sweep"] = plan(topics=[stack.outputs["NotificationsTopicArn"]])
+    stack.script["launch-batch"] = Error("Spawn.Bug", "first")
+    stack.script["idle-reaper/drain"] = Error("Spawn.Config", "second")
+    assert failure(stack.run("sweep")) == ("Spawn.Bug", "Launch Every Lane: Launch One Batch: first")
+    assert mail()["Subject"] == f"spawn: {SWEEP} draining: instances may be left"
+
+
+def test_a_sweep_in_which_none_completes_fails_with_its_output_and_is_drained_once_more(stack):
+    stack.script["collect-results"] = outcome("failed", reasons=[{"reason": "exit code 9", "members": 2}])
+    error, cause = failure(stack.run("sweep"))
+    assert error == "SweepFailed"
+    assert json.loads(cause)["reasons"] == [{"reason": "exit code 9", "members": 2}]
+    until(lambda: drains(stack), "the rule has started a drain")
+    assert drains(stack)[0]["status"] == "failed"
+
+
+def test_a_cancelled_execution_is_drained_by_rule(stack):
+    stack.script["track-instances/register"] = {}
+    waits = lambda: stack.script.asked["track-instances/register"]
+    ended = stack.run("sweep", stop_when=waits)
+    assert ended["status"] == "ABORTED"
+    until(lambda: drains(stack), "the rule has started a drain")
+    first = drains(stack)[0]
+    assert (first["execution_arn"], first["status"]) == (ended["executionArn"], "cancelled")
+    assert first["reason"] == "the execution became ABORTED"
+
+
+# ---- Retries ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_function_that_throttles_or_dies_is_called_again(stack):
+    stack.script["plan-sweep"] = [Error("Spawn.Transient"), DIE, plan()]
+    stack.script["launch-batch"] = [DIE, Error("Spawn.Throttled"), step("done")]
+    stack.script["collect-results"] = [Error("Spawn.Conflict"), outcome("completed")]
+    wake = stack.script.wake
+    stack.script["track-instances/register"] = [Error("Spawn.Conflict"), wake]
+    assert stack.run("sweep")["status"] == "SUCCEEDED"
+    assert len(stack.script.asked["plan-sweep"]) == 3
+    assert len(stack.script.asked["launch-batch"]) == 3
+
+
+# ---- spawn-lane -------------------------------------------------------------------------------------------------------
+
+
+def test_a_lane_goes_on_at_once_by_the_clock_or_by_a_slot(stack):
+    stack.script["launch-batch"] = [step("launch"), step("wait", 1), step("slot"), step("done")]
+    assert stack.run("lane", {"sweep_id": SWEEP, "lane": LANE})["output"] == {"more": False}
+    assert stack.script.asked["launch-batch"] == [{"sweep_id": SWEEP, "lane": LANE}] * 4
+    [event] = stack.script.asked["track-instances/register"]
+    token = event["register"].pop("task_token")
+    assert token
+    assert event["register"] == {"kind": "slot", "sweep_id": SWEEP, "lane": LANE}
+
+
+def test_a_slot_of_which_nobody_tells_is_asked_for_again(stack, changed):
+    changed("lane", '"TimeoutSeconds": 300', '"TimeoutSeconds": 1')
+    stack.script["launch-batch"] = [step("slot"), step("done")]
+    stack.script["track-instances/register"] = {}
+    assert stack.run("lane", {"sweep_id": SWEEP, "lane": LANE})["output"] == {"more": False}
+    assert len(stack.script.asked["launch-batch"]) == 2
+
+
+def test_a_long_lane_goes_on_in_new_executions_with_names_of_their_own(stack, changed):
+    changed("lane", "$turns >= 1000", "$turns >= 3")
+    before = {execution["name"] for execution in stack.executions("lane")}
+    stack.script["launch-batch"] = [step("launch")] * 7 + [step("done")]
+    assert stack.run("sweep")["status"] == "SUCCEEDED"
+    assert len(stack.script.asked["launch-batch"]) == 8
+    names = {execution["name"] for execution in stack.executions("lane")} - before
+    assert {name.rsplit(".", 1)[1] for name in names} == {"1", "2", "3"}
+    assert all(len(name) <= 80 and name.startswith(SWEEP) for name in names)
+
+
+# ---- spawn-drain ------------------------------------------------------------------------------------------------------
+
+
+def test_a_drain_of_what_was_never_planned_does_nothing(stack):
+    asked = {"execution_arn": "arn:x", "status": "cancelled", "reason": "why not"}
+    assert stack.run("drain", asked)["output"] == {"known": False}
+    assert drains(stack) == [asked]
+    assert not stack.script.asked["collect-results"]
+
+
+def test_a_drain_by_hand_needs_only_the_id(stack):
+    stack.script["idle-reaper/drain"] = known()
+    assert stack.run("drain", {"sweep_id": SWEEP})["output"] == outcome("completed")
+    assert drains(stack) == [{"sweep_id": SWEEP, "status": "cancelled", "reason": "drained by hand"}]
+    assert not stack.script.asked["idle-reaper/reap_lane"]
+
+
+def test_a_drain_looks_at_each_lane_until_nothing_lives(stack):
+    left = {LANE: 3, OTHER_LANE: 1}
+
+    def reap(event):
+        lane = event["reap_lane"]["lane"]
+        left[lane] -= 1
+        return {"live": left[lane], "wait_s": 1 if left[lane] else 0}
+
+    stack.script["idle-reaper/drain"] = known(LANE, OTHER_LANE)
+    stack.script["idle-reaper/reap_lane"] = reap
+    assert stack.run("drain", {"sweep_id": SWEEP})["status"] == "SUCCEEDED"
+    assert left == {LANE: 0, OTHER_LANE: 0}
+
+
+def test_a_lane_that_cannot_be_reaped_keeps_no_other_from_it(stack):
+    looks = []
+
+    def reap(event):
+        if event["reap_lane"]["lane"] == LANE:
+            return Error("Spawn.Config", "the region is off")
+        looks.append(event)
+        return {"live": 3 - len(looks), "wait_s": 1}
+
+    stack.script["idle-reaper/drain"] = known(LANE, OTHER_LANE)
+    stack.script["idle-reaper/reap_lane"] = reap
+    error, cause = failure(stack.run("drain", {"sweep_id": SWEEP}))
+    assert (error, cause) == ("Spawn.Config", f"Terminate What Lives in {LANE}: the region is off")
+    assert len(looks) == 3
+    assert not stack.script.asked["collect-results"]
+    kept = stack.client("sqs").receive_message(QueueUrl=stack.outputs["FailedCallsQueueUrl"], WaitTimeSeconds=5)
+    assert "spawn-drain" in kept["Messages"][0]["Body"], "a drain that failed is kept for a person"
+
+
+def test_a_long_drain_goes_on_in_a_new_execution(stack, changed):
+    changed("drain", "$max([5, $floor(2000", "$max([2, $floor(2")
+    before = len(stack.executions("drain"))
+    stack.script["idle-reaper/drain"] = known(LANE)
+    stack.script["idle-reaper/reap_lane"] = [{"live": 1, "wait_s": 0}] * 5 + [{"live": 0, "wait_s": 0}]
+    assert stack.run("drain", {"sweep_id": SWEEP})["output"] == outcome("completed")
+    assert len(stack.executions("drain")) - before == 3
+    assert len(stack.script.asked["collect-results"]) == 1
+
+
+# ---- What wakes track-instances ---------------------------------------------------------------------------------------
+
+
+def test_events_reach_track_instances_through_the_queue(stack):
+    arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1"
+    sent = [
+        ("spawn.ec2-sim", "EC2 Instance State-change Notification", {"instance-id": "i-1", "state": "running"}),
+        ("spawn.ec2-sim", "EC2 Spot Instance Interruption Warning", {"instance-id": "i-1", "instance-action": "stop"}),
+        ("spawn.member", "Spawn Member Report", {"instance_arn": arn}),
+        ("somebody.else", "Spawn Member Report", {"instance_arn": arn}),
+    ]
+    entries = [
+        {"Source": source, "DetailType": kind, "Detail": json.dumps(detail), "Resources": [arn]}
+        for source, kind, detail in sent
+    ]
+    stack.client("events").put_events(Entries=entries)
+
+    def got():
+        events = stack.script.asked["track-instances/Records"]
+        return sorted(json.loads(record["body"])["detail-type"] for event in events for record in event["Records"])
+
+    until(lambda: len(got()) >= 3, "three events have arrived")
+    assert got() == [kind for _, kind, _ in sent[:3]]
+
+
+def test_the_schedule_reconciles(stack):
+    until(lambda: stack.script.asked["track-instances/reconcile"], "the schedule has called", seconds=90)
+    assert stack.script.asked["track-instances/reconcile"][0] == {"reconcile": {}}

@@ -1,0 +1,44 @@
+//! Starts the local stack and has plain AWS clients tell their stories on it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use local::{Mode, Stack, StackOptions};
+
+/// Runs the stories of these files on a stack of their own.
+fn tell(options: &StackOptions, files: &[&str]) {
+    let stack = match Stack::start(options) {
+        Ok(stack) => stack,
+        Err(error) => panic!("the local stack did not start: {error}"),
+    };
+    let stories = concat!(env!("CARGO_MANIFEST_DIR"), "/stories");
+    let status = Command::new(stack.python())
+        .args(["-m", "pytest", "-q", "-x", "--color=no", "-p", "no:cacheprovider", "--durations=5"])
+        .args(files)
+        .current_dir(stories)
+        .envs(stack.environment())
+        .env("SPAWN_SIM", stack.sim_endpoint())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .status()
+        .expect("the stack's Python starts");
+    let logs = stack.folder().to_owned();
+    stack.stop();
+    assert!(status.success(), "a story failed; the servers' logs are in {}", logs.display());
+}
+
+/// Members are local processes; instances come and go quickly.
+#[test]
+fn sweeps_on_instances_that_run_programs() {
+    tell(&StackOptions::default(), &["test_sweeps.py", "test_faults.py"]);
+}
+
+/// No process runs: thousands of instances can be had.
+#[test]
+fn large_sweeps_on_hollow_instances() {
+    let options = StackOptions {
+        mode: Mode::Hollow,
+        hollow_after: Duration::from_millis(500),
+        ..StackOptions::default()
+    };
+    tell(&options, &["test_large.py"]);
+}

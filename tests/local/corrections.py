@@ -1,0 +1,73 @@
+"""Where the pinned MiniStack differs from AWS in what our state machines rely on.
+
+Each correction names what AWS does. They reach into MiniStack's insides, which is only sound because its version is pinned;
+a name that is gone stops the gateway at its start.
+"""
+
+import socketserver
+import threading
+
+JSONATA = ("{%", "%}")
+
+
+def apply():
+    send_answers_at_once()
+    evaluate_timeouts()
+    fail_waiting_tasks_whose_call_failed()
+
+
+def send_answers_at_once():
+    """Functions fetch their work from small HTTP servers that send headers and body separately. With Nagle's algorithm each
+    answer waits for a delayed acknowledgement: 40 ms for every invocation."""
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+
+
+def evaluate_timeouts():
+    """TimeoutSeconds of a Task may be a JSONata expression (Step Functions Developer Guide, "Task workflow state").
+    MiniStack compares its text with a number."""
+    from ministack.services import stepfunctions
+
+    execute_task = stepfunctions._execute_task
+    evaluate = stepfunctions._jsonata_state_field
+
+    def execute_with_evaluated_timeout(state, raw_input, execution, context):
+        timeout = state.get("TimeoutSeconds")
+        if isinstance(timeout, str) and timeout.startswith(JSONATA[0]) and timeout.endswith(JSONATA[1]):
+            state = {**state, "TimeoutSeconds": evaluate(state, "TimeoutSeconds", "number", raw_input, context)}
+        return execute_task(state, raw_input, execution, context)
+
+    stepfunctions._execute_task = execute_with_evaluated_timeout
+
+
+def fail_waiting_tasks_whose_call_failed():
+    """A `lambda:invoke.waitForTaskToken` whose function fails is a failed task, with its Retry and Catch. MiniStack forgets
+    the error and waits for a token that nobody has."""
+    from ministack.services import stepfunctions
+
+    invoke_with_callback = stepfunctions._invoke_with_callback
+    call_lambda = stepfunctions._call_lambda
+    waiting = threading.local()
+
+    class CallFailed(Exception):
+        """Carries the error past MiniStack's own handler."""
+
+    def call_and_tell(function, event):
+        try:
+            return call_lambda(function, event)
+        except stepfunctions._ExecutionError as error:
+            if getattr(waiting, "for_token", False):
+                raise CallFailed(error) from error
+            raise
+
+    def invoke_or_fail(resource, input_data, token, state):
+        waiting.for_token = True
+        try:
+            return invoke_with_callback(resource, input_data, token, state)
+        except CallFailed as failure:
+            stepfunctions._task_tokens.pop(token, None)
+            raise failure.args[0] from None
+        finally:
+            waiting.for_token = False
+
+    stepfunctions._call_lambda = call_and_tell
+    stepfunctions._invoke_with_callback = invoke_or_fail
