@@ -22,13 +22,13 @@ step() { printf '%s\n' "-- $*"; }
 step sam validate --lint
 "$home/venv/bin/sam" validate --lint --template infra/template.yaml --region us-east-1
 step cfn-lint
-"$home/venv/bin/cfn-lint" infra/template.yaml
+"$home/venv/bin/cfn-lint" infra/template.yaml infra/region.yaml
 step asl-validator
 for machine in statemachines/*.asl.json; do
   "$home/node/node_modules/.bin/asl-validator" --json-path "$machine"
 done
 step shellcheck
-"$home/venv/bin/shellcheck" infra/instance/*.sh tests/lint/run.sh .ci/run
+"$home/venv/bin/shellcheck" infra/instance/*.sh statemachines/cases/run.sh tests/lint/run.sh .ci/run
 step structure
 "$home/venv/bin/python" tests/lint/structure.py
 echo "lint: all clean"

@@ -265,6 +265,10 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
                     .ec2
                     .launched_by(region, &open.attempt.token)
                     .await?;
+                if found.is_empty() {
+                    // As with a dry pool: another try, and not for ever.
+                    return self.next_rung(open, &error).await;
+                }
                 self.record(open, &found, Some(error)).await
             }
             Err(error @ Ec2Error::NoCapacity(_)) => self.next_rung(open, &error).await,
@@ -311,7 +315,8 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             Some(seconds) => (self.now + seconds * 1000, None),
             None => {
                 let rounds = launch::ROUNDS_MAX;
-                let words = format!("no capacity in any pool, {rounds} times over; last: {error}");
+                let words =
+                    format!("EC2 launched nothing in any pool, {rounds} times over; last: {error}");
                 (self.now, Some(words))
             }
         };

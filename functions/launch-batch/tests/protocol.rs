@@ -224,6 +224,23 @@ async fn a_spent_token_is_looked_up_and_not_launched_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_never_answered_ends_with_failed_members_not_with_a_loop() {
+    let world = World::new(&sweep(10, &[LANE], None)).await;
+    let silence = || Ec2Error::Transient("no template of that name".to_owned());
+    world.cloud.fail_next((0..1_000).map(|_| silence()));
+    let mut now = 1_000;
+    for _ in 0..1_000 {
+        let output = step(&world, now).await;
+        now += 100 + output.wait_s * 1000;
+        if output.next == Next::Done {
+            break;
+        }
+    }
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    assert_eq!(world.sweep().await.counts.of(MemberState::Failed), 10);
+}
+
+#[tokio::test]
 async fn a_rolling_sweep_takes_no_more_than_its_slots() {
     let world = World::new(&sweep(10, &[LANE], Some(3))).await;
     let outputs = run_lane(&world).await;

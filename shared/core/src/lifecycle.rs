@@ -10,6 +10,9 @@ const SPOT_LOSS: [&str; 2] = [
     "Server.SpotInstanceShutdown",
 ];
 
+/// The reason of a member whose spot instance EC2 took back.
+const SPOT_LOSS_WORDS: &str = "EC2 took the spot instance back";
+
 /// Something that was seen of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
@@ -28,6 +31,8 @@ pub enum Observation {
 pub struct Circumstances {
     /// The instance's own report, if it made one.
     pub report: Option<Report>,
+    /// What the instance had to say when it could not report an exit code.
+    pub last_words: Option<String>,
     /// What happens to the instance when the member is complete.
     pub on_complete: OnComplete,
     /// The status of the sweep.
@@ -116,6 +121,11 @@ fn verdict(
         if report.exit_code == 0 {
             return (MemberState::Completed, report.reason.clone());
         }
+        if member.spot_notice_at.is_some() {
+            // Programs that are told to save themselves rarely end with 0.
+            let words = format!("{SPOT_LOSS_WORDS} (exit code {})", report.exit_code);
+            return (MemberState::Interrupted, Some(words));
+        }
         let mut words = format!("exit code {}", report.exit_code);
         if let Some(more) = &report.reason {
             words = format!("{words}: {more}");
@@ -123,8 +133,7 @@ fn verdict(
         return (MemberState::Failed, Some(words));
     }
     if member.spot_notice_at.is_some() || reason.is_some_and(|r| SPOT_LOSS.contains(&r)) {
-        let words = "EC2 took the spot instance back".to_owned();
-        return (MemberState::Interrupted, Some(words));
+        return (MemberState::Interrupted, Some(SPOT_LOSS_WORDS.to_owned()));
     }
     if around.sweep == SweepStatus::Draining {
         return (
@@ -138,9 +147,17 @@ fn verdict(
     {
         return (MemberState::Reaped, Some("its ttl passed".to_owned()));
     }
-    let words = match reason {
-        Some(reason) => format!("the instance ended without a report ({reason})"),
-        None => "the instance ended without a report".to_owned(),
+    let details: Vec<&str> = [reason, around.last_words.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let words = if details.is_empty() {
+        "the instance ended without a report".to_owned()
+    } else {
+        format!(
+            "the instance ended without a report ({})",
+            details.join("; ")
+        )
     };
     (MemberState::Failed, Some(words))
 }
@@ -205,6 +222,7 @@ mod tests {
                 at: 1,
                 reason: None,
             }),
+            last_words: None,
             on_complete,
             sweep: SweepStatus::Running,
             now: 10,

@@ -106,6 +106,7 @@ async fn apply_chunk(
                 .unwrap_or(OnComplete::Terminate);
             let around = Circumstances {
                 report: instance.report(),
+                last_words: instance.report_reason.clone(),
                 on_complete,
                 sweep: sweep.status,
                 now,

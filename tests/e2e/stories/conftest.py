@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import pathlib
 import time
 import urllib.request
 import uuid
@@ -141,18 +142,57 @@ class Stack:
             tally[member["state"]] = tally.get(member["state"], 0) + 1
         assert counts == tally
 
-    def sim(self, path, body=None):
+    def sim(self, path, body=None, method=None):
         """The simulator's control API."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.sim_url}/_sim/{path}", data=data, method="POST" if data else "GET")
+        method = method or ("POST" if data else "GET")
+        request = urllib.request.Request(f"{self.sim_url}/_sim/{path}", data=data, method=method)
         request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.loads(response.read() or b"null")
 
 
+    def calls(self, action):
+        """How many calls of an action EC2 has had."""
+        counted = self.sim("calls")
+        return counted.get("calls", counted).get(action, {}).get("total", 0)
+
+    def peak(self, sweep):
+        """The most instances of a sweep that were running at once."""
+        return self.sim("peaks")["sweeps"][sweep]["max_running"]
+
+    def fault(self, **fault):
+        """Arms a fault; `clear_faults` runs after every story."""
+        self.sim("faults", fault)
+
+    def clear_faults(self):
+        self.sim("faults", method="DELETE")
+
+    def processes(self, name):
+        """The processes of this stack's functions that run a binary of this name."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")[0].decode()
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue  # It ended meanwhile, or is not ours.
+            if command.endswith(f"/{name}") and f"AWS_ENDPOINT_URL={self.endpoint}".encode() in environment:
+                found.append(int(entry.name))
+        return found
+
+
 @pytest.fixture(scope="session")
-def stack():
+def the_stack():
     return Stack(os.environ["AWS_ENDPOINT_URL"], os.environ["SPAWN_SIM"])
+
+
+@pytest.fixture
+def stack(the_stack):
+    yield the_stack
+    the_stack.clear_faults()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Things that go wrong: cancelled executions, lost events, lost answers, dying functions."""
 
 import json
+import os
+import signal
 
 from conftest import HOME
 
@@ -46,18 +48,14 @@ def test_draining_twice_is_harmless(stack, document):
 
 
 def test_lost_events_are_made_good_by_reconcile(stack, document):
-    stack.lose_events()
-    try:
-        execution = stack.submit(document)
-        sweep = stack.until(lambda: stack.sweep_of(execution))
-        stack.until(
-            lambda: len(stack.instances(sweep)) == 2
-            and all(i["State"]["Name"] == "terminated" for i in stack.instances(sweep).values())
-        )
-        states = {member["state"] for member in stack.members(sweep)}
-        assert states <= {"launching", "running"}, "the events were not lost"
-    finally:
-        stack.deliver_events()
+    stack.fault(kind="lost-event")
+    execution = stack.submit(document)
+    sweep = stack.until(lambda: stack.sweep_of(execution))
+    stack.until(
+        lambda: len(stack.instances(sweep)) == 2
+        and all(i["State"]["Name"] == "terminated" for i in stack.instances(sweep).values())
+    )
+    stack.clear_faults()
     answer = stack.functions.invoke(FunctionName="spawn-track-instances", Payload=b'{"reconcile": {}}')
     assert "FunctionError" not in answer, answer["Payload"].read()
     output = json.loads(stack.wait(execution, 30)["output"])
@@ -65,9 +63,17 @@ def test_lost_events_are_made_good_by_reconcile(stack, document):
     stack.check_nothing_is_left(sweep)
 
 
+def test_repeated_and_late_events_change_nothing(stack, document):
+    stack.fault(kind="duplicate-event")
+    stack.fault(kind="late-event", state="running", ms=4000)
+    output = stack.run(document)
+    assert output["counts"]["completed"] == 2
+    stack.check_nothing_is_left(output["sweep_id"])
+
+
 def test_a_lost_answer_of_ec2_doubles_and_leaks_nothing(stack, document):
     document["params"] = [{"x": n} for n in range(5)]
-    stack.lose_next_answer("RunInstances")
+    stack.fault(kind="lost-response", action="RunInstances", count=1)
     output = stack.run(document, seconds=150)
     assert output["counts"]["completed"] == 5
     assert len(stack.instances(output["sweep_id"])) == 5
@@ -75,26 +81,26 @@ def test_a_lost_answer_of_ec2_doubles_and_leaks_nothing(stack, document):
 
 
 def test_a_launcher_killed_in_the_middle_of_its_call_doubles_and_leaks_nothing(stack, document):
-    """The call is slow; the function's process is killed while EC2 works on it."""
+    """EC2 has launched, and answers late; the function's process is killed while it waits for the answer."""
     document["params"] = [{"x": n} for n in range(5)]
-    stack.slow_next("RunInstances", milliseconds=3_000)
+    stack.fault(kind="latency", action="RunInstances", ms=5000, count=1)
+    before = stack.calls("RunInstances")
     execution = stack.submit(document)
-    stack.until(lambda: stack.calls("RunInstances", in_flight=True) or killed(stack), seconds=30)
-    assert stack.kill_function("launch-batch") > 0
+    stack.until(lambda: stack.calls("RunInstances") > before, seconds=30, every=0.05)
+    launchers = stack.processes("launch-batch")
+    assert launchers
+    for process in launchers:
+        os.kill(process, signal.SIGKILL)
     ended = stack.wait(execution, 150)
     output = json.loads(ended["output"])
     assert output["counts"]["completed"] == 5
     assert len(stack.instances(output["sweep_id"])) == 5
+    assert stack.calls("RunInstances") > before + 1, "the call was repeated"
     stack.check_nothing_is_left(output["sweep_id"])
 
 
-def killed(stack):
-    """Whether an attempt is under way: its intent is in the ledger."""
-    return None
-
-
 def test_throttling_is_waited_for(stack, document):
-    stack.throttle_next("RunInstances", 2)
+    stack.fault(kind="throttle", action="RunInstances", count=3)
     output = stack.run(document, seconds=120)
     assert output["counts"]["completed"] == 2
     stack.check_nothing_is_left(output["sweep_id"])
@@ -102,13 +108,44 @@ def test_throttling_is_waited_for(stack, document):
 
 def test_a_pool_without_capacity_gives_way_to_the_next_type(stack, document):
     document["instance_type"] = ["c5.large", "m5.large"]
-    lifted = stack.dry_pool(HOME, "c5.large")
+    stack.fault(kind="pool-dry", region=HOME, instance_type="c5.large")
+    output = stack.run(document, seconds=120)
+    assert output["counts"]["completed"] == 2
+    assert {i["InstanceType"] for i in stack.instances(output["sweep_id"]).values()} == {"m5.large"}
+
+
+def test_spot_falls_back_to_on_demand_where_the_document_allows_it(stack, document):
+    document["instance_type"] = "c5.large"
+    document["spot"] = "fallback"
+    stack.fault(kind="pool-dry", region=HOME, market="spot")
+    output = stack.run(document, seconds=120)
+    assert output["counts"]["completed"] == 2
+    assert {member["market"] for member in stack.members(output["sweep_id"])} == {"on-demand"}
+
+
+def test_a_quota_ends_the_lane_with_words_and_the_other_lane_goes_on(stack, document):
+    document["regions"] = [{"us-east-1": 1}, {"eu-west-1": 1}]
+    stack.sim("quotas", {"vcpus": 0, "region": "eu-west-1"})
     try:
         output = stack.run(document, seconds=120)
     finally:
-        lifted()
-    assert output["counts"]["completed"] == 2
-    assert {i["InstanceType"] for i in stack.instances(output["sweep_id"]).values()} == {"m5.large"}
+        stack.sim("quotas", method="DELETE")
+    assert (output["counts"]["completed"], output["counts"]["failed"]) == (1, 1)
+    assert "VcpuLimitExceeded" in output["reasons"][0]["reason"]
+    stack.check_nothing_is_left(output["sweep_id"], "us-east-1", "eu-west-1")
+
+
+def test_an_interrupted_spot_instance_is_told_from_a_failed_one(stack, document):
+    document["spot"] = True
+    document["command"] = "sleep 600"
+    document["params"] = [{"x": 1}]
+    execution = stack.submit(document)
+    sweep = running(stack, execution, 1)
+    instance = next(iter(stack.instances(sweep)))
+    stack.sim(f"instances/{instance}/interrupt", {"notice_s": 3})
+    ended = stack.wait(execution, 90)
+    assert ended["error"] == "SweepFailed"
+    assert json.loads(ended["cause"])["counts"]["interrupted"] == 1
 
 
 def test_every_instance_ends_at_its_ttl_by_itself(stack, document):

@@ -122,7 +122,7 @@ impl Cloud {
             }
             return Ok(before.instances.clone());
         }
-        let template = (request.region.clone(), request.template.clone());
+        let template = (request.region, request.template.clone());
         if !state.templates.contains_key(&template) {
             let text = "InvalidLaunchTemplateName.NotFoundException".to_owned();
             return Err(Ec2Error::Refused(text));
@@ -141,7 +141,7 @@ impl Cloud {
             instances.push(CloudInstance {
                 arn: InstanceArn {
                     partition: "aws".to_owned(),
-                    region: request.region.clone(),
+                    region: request.region,
                     account: "000000000000".to_owned(),
                     instance_id: format!("i-{id:017x}"),
                 },
@@ -168,7 +168,7 @@ impl LaunchInstances for Cloud {
     async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
         self.faults
             .call(|| {
-                let key = (region.clone(), template.name.clone());
+                let key = (*region, template.name.clone());
                 self.state()
                     .templates
                     .entry(key)
@@ -229,9 +229,7 @@ impl EndInstances for Cloud {
     async fn delete_template(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
         self.faults
             .call(|| {
-                self.state()
-                    .templates
-                    .remove(&(region.clone(), name.to_owned()));
+                self.state().templates.remove(&(*region, name.to_owned()));
                 Ok(())
             })
             .await

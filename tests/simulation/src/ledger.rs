@@ -71,6 +71,17 @@ impl MemoryLedger {
         if !failed.is_empty() {
             return Err(LedgerError::Condition { failed });
         }
+        // Nothing is written when one of them cannot be.
+        for write in writes {
+            if let (Write::Update { key, add, .. }, Some(row)) = (write, rows.get(write.key()))
+                && let Some((path, _)) = add
+                    .iter()
+                    .find(|(path, _)| find(row, path).and_then(Value::as_i64).is_none())
+            {
+                let text = format!("{}/{} has no number {}", key.pk, key.sk, path.join("."));
+                return Err(LedgerError::Refused(text));
+            }
+        }
         for write in writes {
             match write {
                 Write::Put { row, .. } => {

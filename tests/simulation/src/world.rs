@@ -91,7 +91,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         ended_at: None,
         members,
         shards: shard_count(members),
-        live_in: lanes.iter().map(|lane| (lane.region.clone(), 0)).collect(),
+        live_in: lanes.iter().map(|lane| (lane.region, 0)).collect(),
         lanes,
         max_concurrent,
         max_concurrent_per_region: None,
