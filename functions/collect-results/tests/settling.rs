@@ -1,5 +1,10 @@
 //! Settling: results and status of sweeps that ended in every way.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
 use collect_results::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{Death, When, World, sweep};

@@ -1,5 +1,10 @@
 //! Draining: nothing is left, whatever was under way.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
 use idle_reaper::{Input, Ports, handle};
 use launch_batch::Next;
 use serde_json::{Value, json};

@@ -187,7 +187,7 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
                     lane.lane
                 )));
             };
-            let region = lane.lane.region.clone();
+            let region = lane.lane.region;
             match self.ports.ec2.ensure_template(&region, &template).await {
                 Ok(()) => {}
                 Err(Ec2Error::Throttled(_) | Ec2Error::Transient(_)) => {
@@ -234,7 +234,7 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             )));
         };
         let request = LaunchRequest {
-            region: lane.lane.region.clone(),
+            region: lane.lane.region,
             token: attempt.token.clone(),
             template: template.name,
             rung: attempt.rung.clone(),

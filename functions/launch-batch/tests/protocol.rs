@@ -1,5 +1,10 @@
 //! The launch protocol under deaths, lost answers, errors of EC2 and two launchers at once.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
 use launch_batch::{Input, Next, Output, Ports, handle};
 use simulation::{Cloud, Death, MemoryLedger, When, World, lane, sweep};
 use spawn_core::ports::Ec2Error;

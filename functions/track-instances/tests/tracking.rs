@@ -1,5 +1,10 @@
 //! Events that repeat, reorder, come too early or never; and who is woken.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
 use serde_json::{Value, json};
 use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
 use spawn_core::ids::InstanceArn;
