@@ -5,10 +5,12 @@ mod cloud;
 mod faults;
 mod ledger;
 mod objects;
+mod offers;
 mod world;
 
 pub use cloud::Cloud;
 pub use faults::{Death, Faults, When};
 pub use ledger::MemoryLedger;
 pub use objects::MemoryObjects;
+pub use offers::Offers;
 pub use world::{Executions, World, lane, sweep};

@@ -36,10 +36,13 @@ pub(crate) fn shape_of(
         instance_types: types,
         ami,
         key_name: settings.key_name.clone(),
+        // An ARN ends with the name, and a launch names a profile.
         instance_profile: settings
             .iam_role
-            .clone()
-            .unwrap_or_else(|| default_profile.to_owned()),
+            .as_ref()
+            .and_then(|role| role.rsplit('/').next())
+            .unwrap_or(default_profile)
+            .to_owned(),
         security_group_ids: settings.security_group_ids.clone(),
         subnet_ids: settings.subnet_ids.clone(),
         availability_zone: settings.availability_zone.clone(),

@@ -1,0 +1,385 @@
+//! Planning: every member is accounted for, a plan is written once, and a cancelled one never launches.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use plan_sweep::{Deployment, Input, Output, Ports, handle};
+use serde_json::{Value, json};
+use simulation::{Death, Faults, MemoryLedger, MemoryObjects, Offers, When};
+use spawn_core::document::OperatorDefaults;
+use spawn_core::drain;
+use spawn_core::errors::FunctionError;
+use spawn_core::ledger::{self, Stored as _};
+use spawn_core::rows::{BatchRow, Drain, LaneRow, MemberRow, SweepRow, sweep_key, sweep_pk};
+use spawn_core::state::SweepStatus;
+
+const EXECUTION: &str = "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:test";
+
+struct Place {
+    faults: Arc<Faults>,
+    ledger: MemoryLedger,
+    offers: Offers,
+    objects: MemoryObjects,
+    deployment: Deployment,
+}
+
+impl Place {
+    fn new() -> Self {
+        let faults = Arc::new(Faults::default());
+        Self {
+            ledger: MemoryLedger::new(Arc::clone(&faults)),
+            offers: Offers::new(Arc::clone(&faults)),
+            objects: MemoryObjects::new(Arc::clone(&faults)),
+            faults,
+            deployment: Deployment {
+                defaults: OperatorDefaults {
+                    ami: Some("/aws/service/al2023-{arch}".to_owned()),
+                    instance_type: Some("t3.micro".to_owned()),
+                    key_name: None,
+                    instance_profile: None,
+                    budget: None,
+                    owner: None,
+                    home_region: "us-east-1".parse().unwrap(),
+                },
+                results_bucket: "results".to_owned(),
+                instance_profile: "spawn-instance-profile".to_owned(),
+                notify_topic: Some("arn:topic".to_owned()),
+                price_book: None,
+            },
+        }
+    }
+
+    async fn plan(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
+        let ports = Ports {
+            ledger: &self.ledger,
+            ec2: &self.offers,
+            parameters: &self.offers,
+            objects: &self.objects,
+            deployment: &self.deployment,
+        };
+        let input = Input {
+            execution_arn: EXECUTION.to_owned(),
+            started_at: "2026-01-22T10:00:00Z".to_owned(),
+            input,
+        };
+        Box::pin(handle(input, &ports, now)).await
+    }
+
+    async fn sweep(&self, output: &Output) -> SweepRow {
+        ledger::require(&self.ledger, sweep_key(&output.sweep_id))
+            .await
+            .unwrap()
+    }
+
+    fn members(&self) -> Vec<MemberRow> {
+        let rows = self.ledger.dump().into_iter();
+        let mut members: Vec<MemberRow> = rows
+            .filter(|row| row.key.sk.starts_with("MEMBER#"))
+            .map(|row| MemberRow::from_row(row).unwrap())
+            .collect();
+        members.sort_by_key(|member| member.index);
+        members
+    }
+
+    /// Every member in one batch, every lane's numbers right.
+    async fn check(&self, output: &Output) {
+        let pk = sweep_pk(&output.sweep_id);
+        let batches: Vec<BatchRow> = ledger::load_all(&self.ledger, &pk, "BATCH#").await.unwrap();
+        let lanes: Vec<LaneRow> = ledger::load_all(&self.ledger, &pk, "LANE#").await.unwrap();
+        let mut placed: BTreeMap<u32, String> = BTreeMap::new();
+        for batch in &batches {
+            assert!(batch.pending.len() <= 100);
+            for index in batch.pending.iter() {
+                let twice = placed.insert(index, batch.lane.to_string());
+                assert_eq!(twice, None, "member {index} is in two batches");
+            }
+        }
+        let members = self.members();
+        assert_eq!(members.len(), usize::try_from(output.members).unwrap());
+        for member in &members {
+            assert_eq!(placed.get(&member.index), Some(&member.lane.to_string()));
+        }
+        let pending: u32 = lanes.iter().map(|lane| lane.pending).sum();
+        assert_eq!(pending, output.members);
+        let sweep = self.sweep(output).await;
+        assert_eq!(sweep.status, SweepStatus::Launching);
+        assert_eq!(sweep.counts.total(), i64::from(output.members));
+    }
+}
+
+fn document(members: u32, regions: Value) -> Value {
+    json!({"name": "test", "command": "true", "ttl": "1h", "count": members, "regions": regions})
+}
+
+fn lane_sizes(place: &Place) -> BTreeMap<String, usize> {
+    let mut sizes = BTreeMap::new();
+    for member in place.members() {
+        *sizes.entry(member.lane.to_string()).or_insert(0) += 1;
+    }
+    sizes
+}
+
+#[tokio::test]
+async fn members_are_spread_evenly_and_none_is_lost() {
+    let place = Place::new();
+    let output = place
+        .plan(
+            document(1_003, json!(["us-east-1", "us-west-2", "eu-west-1"])),
+            1,
+        )
+        .await
+        .unwrap();
+    place.check(&output).await;
+    let sizes: Vec<usize> = lane_sizes(&place).into_values().collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 1_003);
+    assert!(
+        sizes.iter().all(|size| (334..=335).contains(size)),
+        "{sizes:?}"
+    );
+    assert_eq!(output.topics, ["arn:topic"]);
+}
+
+#[tokio::test]
+async fn counts_of_regions_are_kept_to_the_member() {
+    let place = Place::new();
+    let regions = json!([{"us-east-1": 5}, {"us-west-2": 2}]);
+    let output = place.plan(document(7, regions), 1).await.unwrap();
+    place.check(&output).await;
+    let sizes = lane_sizes(&place);
+    assert_eq!(sizes["us-east-1.on-demand"], 5);
+    assert_eq!(sizes["us-west-2.on-demand"], 2);
+}
+
+#[tokio::test]
+async fn members_with_a_region_or_market_of_their_own_get_it() {
+    let place = Place::new();
+    let input = json!({
+        "name": "test", "command": "true", "ttl": "1h", "regions": ["us-east-1", "us-west-2"],
+        "params": [{"region": "us-west-2"}, {"spot": true}, {"instance_type": "c7g.large"}, {"ttl": "2h", "x": 1}],
+    });
+    let output = place.plan(input, 1).await.unwrap();
+    place.check(&output).await;
+    let members = place.members();
+    assert_eq!(members[0].lane.region.as_str(), "us-west-2");
+    assert!(members[1].lane.to_string().ends_with(".spot"));
+    let pk = sweep_pk(&output.sweep_id);
+    let lanes: Vec<LaneRow> = ledger::load_all(&place.ledger, &pk, "LANE#").await.unwrap();
+    let shapes: Vec<_> = lanes.iter().flat_map(|lane| &lane.shapes).collect();
+    let arm = shapes
+        .iter()
+        .find(|shape| shape.instance_types == ["c7g.large"])
+        .unwrap();
+    assert_eq!(arm.ami, "ami-0000000b", "the image fits the architecture");
+}
+
+#[tokio::test]
+async fn ten_thousand_members_are_planned_without_trouble() {
+    let place = Place::new();
+    let output = place
+        .plan(document(10_000, json!(["us-east-1", "eu-west-1"])), 1)
+        .await
+        .unwrap();
+    place.check(&output).await;
+    let answer = serde_json::to_string(&output).unwrap();
+    assert!(
+        answer.len() < 2_000,
+        "the answer holds ids and counts: {} bytes",
+        answer.len()
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_plan_and_writes_nothing_to_the_ledger() {
+    let place = Place::new();
+    let mut input = document(500, json!(["us-east-1"]));
+    input["dry_run"] = json!(true);
+    let output = place.plan(input, 1).await.unwrap();
+    assert!(place.ledger.dump().is_empty());
+    let plan = output.plan.unwrap();
+    assert_eq!(plan["members"], 500);
+    assert_eq!(plan["lanes"][0]["launch_calls"], 5);
+    assert_eq!(
+        plan["member_plans"][0]["launched_with"]["ami"],
+        "ami-0000000a"
+    );
+    let key = output.manifest.strip_prefix("s3://results/").unwrap();
+    let whole: Value = serde_json::from_str(&place.objects.text("results", key).unwrap()).unwrap();
+    assert_eq!(whole["members"].as_array().unwrap().len(), 500);
+}
+
+#[tokio::test]
+async fn what_ec2_does_not_have_is_told_with_path_and_region_all_at_once() {
+    let place = Place::new();
+    let input = json!({
+        "name": "test", "command": "true", "ttl": "1h", "regions": ["us-east-1"],
+        "params": [
+            {"instance_type": "c5.47xlarge"},
+            {"instance_type": "c7g.large", "ami": "ami-0000000a"},
+            {"ami": "ami-0000000c"},
+            {"instance_type": "u-3tb1.56xlarge", "spot": true},
+        ],
+    });
+    let error = place.plan(input, 1).await.unwrap_err();
+    assert_eq!(error.error_type(), "InvalidSweep");
+    let text = error.to_string();
+    for words in [
+        "4 faults",
+        "params[0].instance_type",
+        "c5.47xlarge",
+        "params[1].ami",
+        "is for x86_64",
+        "params[2].ami",
+        "does not exist in us-east-1",
+        "params[3].instance_type",
+        "as spot",
+    ] {
+        assert!(text.contains(words), "`{words}` is missing in: {text}");
+    }
+    assert!(place.ledger.dump().is_empty());
+}
+
+#[tokio::test]
+async fn a_budget_without_prices_is_refused_not_ignored() {
+    let place = Place::new();
+    let mut input = document(2, json!(["us-east-1"]));
+    input["budget"] = json!("1000 USD");
+    let text = place.plan(input.clone(), 1).await.unwrap_err().to_string();
+    assert!(text.contains("budget: no price is known"), "{text}");
+}
+
+#[tokio::test]
+async fn documents_and_tables_come_from_s3_and_missing_ones_are_told() {
+    let place = Place::new();
+    place.objects.insert(
+        "data",
+        "sweep.yaml",
+        "name: test\ncommand: 'true'\nttl: 1h\nparams: s3://data/members.jsonl\n",
+    );
+    place
+        .objects
+        .insert("data", "members.jsonl", "{\"x\": 0.10}\n{\"x\": 1e-3}\n");
+    let input = json!({"document": "s3://data/sweep.yaml"});
+    let output = place.plan(input, 1).await.unwrap();
+    place.check(&output).await;
+    let params: Vec<String> = place
+        .members()
+        .into_iter()
+        .map(|member| member.params)
+        .collect();
+    assert_eq!(params, [r#"{"x":0.10}"#, r#"{"x":1e-3}"#]);
+    let missing = Place::new()
+        .plan(json!({"document": "s3://data/none.yaml"}), 1)
+        .await
+        .unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .contains("there is no object s3://data/none.yaml"),
+        "{missing}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_execution_plans_one_sweep_however_often_it_is_asked() {
+    let place = Place::new();
+    let first = place
+        .plan(document(150, json!(["us-east-1"])), 1)
+        .await
+        .unwrap();
+    let rows = place.ledger.dump();
+    let second = place
+        .plan(document(150, json!(["us-east-1"])), 2)
+        .await
+        .unwrap();
+    assert_eq!(second, first);
+    assert_eq!(place.ledger.dump(), rows);
+}
+
+/// A planner that dies leaves a part of a plan; the next one waits until the first cannot live any more, and writes it all.
+#[tokio::test]
+async fn a_death_at_any_call_is_made_good_by_the_next_planner() {
+    for call in 0..20 {
+        for when in [When::Before, When::After] {
+            let place = Place::new();
+            place.faults.arm(Some(Death { call, when }));
+            place
+                .faults
+                .run(place.plan(document(120, json!(["us-east-1"])), 1_000))
+                .await;
+            place.faults.arm(None);
+            let mut now = 2_000;
+            let output = loop {
+                match place.plan(document(120, json!(["us-east-1"])), now).await {
+                    Ok(output) => break output,
+                    Err(FunctionError::Conflict(_)) => now += 60_000,
+                    Err(error) => panic!("{when:?} {call}: {error}"),
+                }
+                assert!(now < 600_000, "{when:?} {call}");
+            };
+            place.check(&output).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_cancelled_before_it_was_planned_is_never_launched() {
+    let place = Place::new();
+    assert_eq!(
+        drain::sweep_of_execution(&place.ledger, EXECUTION)
+            .await
+            .unwrap(),
+        None
+    );
+    let error = place
+        .plan(document(3, json!(["us-east-1"])), 1)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("cancelled"), "{error}");
+    assert!(place.members().is_empty());
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_drained_while_it_is_planned_stays_drained() {
+    // The planner dies before its last write, the drain comes, the next planner finds it.
+    for call in 5..12 {
+        let place = Place::new();
+        place.faults.arm(Some(Death {
+            call,
+            when: When::Before,
+        }));
+        place
+            .faults
+            .run(place.plan(document(3, json!(["us-east-1"])), 1_000))
+            .await;
+        place.faults.arm(None);
+        let Some(sweep_id) = drain::sweep_of_execution(&place.ledger, EXECUTION)
+            .await
+            .unwrap()
+        else {
+            continue;
+        };
+        let reason = Drain {
+            status: SweepStatus::Cancelled,
+            reason: "stopped".to_owned(),
+        };
+        let sweep = drain::mark(&place.ledger, &sweep_id, &reason)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(sweep.status, SweepStatus::Draining);
+        let error = place
+            .plan(document(3, json!(["us-east-1"])), 900_000)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("drained"), "{error}");
+        let sweep: SweepRow = ledger::require(&place.ledger, sweep_key(&sweep_id))
+            .await
+            .unwrap();
+        assert_eq!(sweep.status, SweepStatus::Draining);
+    }
+}
