@@ -187,30 +187,13 @@ mod tests {
     use crate::ids::SweepId;
 
     fn member() -> MemberRow {
+        let lane = "us-east-1.spot".parse().unwrap();
         MemberRow {
-            sweep_id: SweepId::from("s"),
-            shards: 1,
-            index: 0,
-            name: None,
-            version: 0,
             state: MemberState::Launching,
-            reason: None,
-            params: "{}".to_owned(),
-            program: 0,
-            lane: "us-east-1.spot".parse().unwrap(),
             live: true,
-            instance: None,
-            instance_type: None,
-            market: None,
-            availability_zone: None,
-            attempt: None,
             launched_at: Some(0),
-            running_at: None,
             ttl_deadline: Some(1_000_000),
-            spot_notice_at: None,
-            ended_at: None,
-            exit_code: None,
-            result_key: None,
+            ..MemberRow::planned(SweepId::from("s"), 1, 0, lane)
         }
     }
 

@@ -534,6 +534,36 @@ impl Stored for MemberRow {
 versioned!(MemberRow);
 
 impl MemberRow {
+    /// A member that nothing has happened to yet, without parameters.
+    #[must_use]
+    pub fn planned(sweep_id: SweepId, shards: u32, index: u32, lane: LaneId) -> Self {
+        Self {
+            sweep_id,
+            shards,
+            index,
+            name: None,
+            version: 0,
+            state: MemberState::Planned,
+            reason: None,
+            params: "{}".to_owned(),
+            program: 0,
+            lane,
+            live: false,
+            instance: None,
+            instance_type: None,
+            market: None,
+            availability_zone: None,
+            attempt: None,
+            launched_at: None,
+            running_at: None,
+            ttl_deadline: None,
+            spot_notice_at: None,
+            ended_at: None,
+            exit_code: None,
+            result_key: None,
+        }
+    }
+
     /// The parameters.
     ///
     /// # Errors

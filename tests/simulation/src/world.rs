@@ -357,28 +357,7 @@ fn program(sweep: &SweepRow) -> ProgramRow {
 
 fn member(sweep: &SweepRow, lane: &LaneId, index: u32) -> MemberRow {
     MemberRow {
-        sweep_id: sweep.sweep_id.clone(),
-        shards: sweep.shards,
-        index,
-        name: None,
-        version: 0,
-        state: MemberState::Planned,
-        reason: None,
         params: format!("{{\"index\":{index}}}"),
-        program: 0,
-        lane: lane.clone(),
-        live: false,
-        instance: None,
-        instance_type: None,
-        market: None,
-        availability_zone: None,
-        attempt: None,
-        launched_at: None,
-        running_at: None,
-        ttl_deadline: None,
-        spot_notice_at: None,
-        ended_at: None,
-        exit_code: None,
-        result_key: None,
+        ..MemberRow::planned(sweep.sweep_id.clone(), sweep.shards, index, lane.clone())
     }
 }

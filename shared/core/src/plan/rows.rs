@@ -14,7 +14,7 @@ use crate::prices::PriceBook;
 use crate::rows::{
     BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count,
 };
-use crate::state::{Counts, MemberState, SweepStatus};
+use crate::state::{Counts, SweepStatus};
 
 /// What the deployment and the execution add to the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,29 +109,15 @@ pub fn plan(
         lane.add_ttl(settings);
         shapes.push(shape);
         members.push(MemberRow {
-            sweep_id: context.sweep_id.clone(),
-            shards,
-            index: member.index,
             name: member.name.clone(),
-            version: 0,
-            state: MemberState::Planned,
-            reason: None,
             params: serde_json::Value::Object(member.params.clone()).to_string(),
             program: programs.number_of(sweep, settings, &context.sweep_id),
-            lane: lane_id.clone(),
-            live: false,
-            instance: None,
-            instance_type: None,
-            market: None,
-            availability_zone: None,
-            attempt: None,
-            launched_at: None,
-            running_at: None,
-            ttl_deadline: None,
-            spot_notice_at: None,
-            ended_at: None,
-            exit_code: None,
-            result_key: None,
+            ..MemberRow::planned(
+                context.sweep_id.clone(),
+                shards,
+                member.index,
+                lane_id.clone(),
+            )
         });
     }
     faults.finish(())?;
