@@ -86,10 +86,10 @@ impl Stack {
         crate::signals::go_on()?;
 
         // The gateway comes up while cargo looks at the sources.
-        let started = Instant::now();
         let mut gateway = gateway::start(&python, &folder, port, &sim_endpoint)?;
         let binaries = binaries::build(&workspace, narrator)?;
 
+        let started = Instant::now();
         let step = "gateway";
         narrator.begins(step);
         let program = binaries.get("ec2-sim").ok_or_else(|| Error::Missing {

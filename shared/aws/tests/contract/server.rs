@@ -138,20 +138,12 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// The interpreter of the local stack, told to run `module`.
+/// The interpreter of the local stack, which is made if it is not there, told to run `module`.
 fn python(module: &str) -> Command {
-    let interpreter = std::env::var_os("SPAWN_PYTHON").map_or_else(
-        || {
-            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            workspace.join("target/local/venv/bin/python")
-        },
-        PathBuf::from,
-    );
-    assert!(
-        interpreter.exists(),
-        "{} is missing: start the local stack once, or name an interpreter with MiniStack in SPAWN_PYTHON",
-        interpreter.display()
-    );
+    let interpreter = match std::env::var_os("SPAWN_PYTHON") {
+        Some(python) => PathBuf::from(python),
+        None => local::ensure_venv().unwrap(),
+    };
     let mut command = Command::new(interpreter);
     command.args(["-m", module]);
     command
