@@ -244,6 +244,17 @@ async fn what_ec2_does_not_have_is_told_with_path_and_region_all_at_once() {
 }
 
 #[tokio::test]
+async fn a_fault_of_what_all_members_share_is_told_where_the_document_says_it() {
+    let mut input = document(3, json!(["us-east-1"]));
+    input["instance_type"] = json!("c5.47xlarge");
+    let text = Place::new().plan(input, 1).await.unwrap_err().to_string();
+    assert!(
+        text.contains("\n- instance_type: `c5.47xlarge` is no"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_budget_without_prices_is_refused_not_ignored() {
     let place = Place::new();
     let mut input = document(2, json!(["us-east-1"]));

@@ -1,6 +1,11 @@
 //! The EC2 adapter, and the Rust SDK itself, against the simulator: what it answers must parse, and what the adapter asks must
 //! be what EC2 knows.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -123,7 +128,7 @@ async fn an_attempt_is_launched_once_found_by_its_tag_and_ended() {
         .find(|i| i.market == Market::OnDemand)
         .unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    ec2.stop(&region(), &[stopped.arn.instance_id.clone()])
+    ec2.stop(&region(), std::slice::from_ref(&stopped.arn.instance_id))
         .await
         .unwrap();
     let mut all: Vec<String> = listed.iter().map(|i| i.arn.instance_id.clone()).collect();

@@ -7,7 +7,7 @@ use std::process::Command;
 fn python() -> PathBuf {
     match std::env::var_os("SPAWN_PYTHON") {
         Some(python) => PathBuf::from(python),
-        None => local::ensure_venv().unwrap(),
+        None => local::ensure_venv().unwrap_or_else(|error| panic!("{error}")),
     }
 }
 

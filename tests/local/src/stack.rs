@@ -77,6 +77,9 @@ impl Stack {
                 hint: "stop it, or choose another port with `--port`".into(),
             });
         }
+        if options.mode == Mode::Process {
+            members_tools()?;
+        }
         let sim_port = port::free()?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let sim_endpoint = format!("http://127.0.0.1:{sim_port}");
@@ -205,6 +208,21 @@ impl Drop for Stack {
             drop(fs::remove_dir_all(self.state.folder.join(leftover)));
         }
     }
+}
+
+/// What the boot script of a member calls beside the AWS CLI, which the stack brings.
+fn members_tools() -> Result<()> {
+    const TOOLS: [&str; 5] = ["base64", "curl", "od", "realpath", "timeout"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |tool: &&str| std::env::split_paths(&path).any(|dir| dir.join(tool).is_file());
+    let missing: Vec<&str> = TOOLS.into_iter().filter(|tool| !is_there(tool)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Missing {
+        what: format!("members run as local processes, and PATH has no {}", missing.join(", ")),
+        hint: "install them (on Debian and Ubuntu: `apt install curl coreutils`), or run no processes with `--hollow`".into(),
+    })
 }
 
 /// The variables that lead any AWS client to a stack.

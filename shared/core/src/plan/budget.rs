@@ -67,14 +67,16 @@ fn member_at_most(
     shape: u32,
     book: &PriceBook,
 ) -> Result<MicroDollars, Fault> {
-    let path = format!("params[{}]", member.index);
     let program = usize::try_from(member.program)
         .ok()
         .and_then(|n| plan.programs.get(n));
     let Some(ttl_s) = program.and_then(|program| program.ttl_s) else {
         return Err(Fault::new(
-            format!("{path}.ttl"),
-            "a member without a ttl can cost any amount, and the sweep has a budget",
+            "ttl",
+            format!(
+                "member {} has none and can cost any amount, and the sweep has a budget",
+                member.index
+            ),
             "a ttl, or a document without `budget`",
         ));
     };
@@ -85,7 +87,7 @@ fn member_at_most(
         let region = &member.lane.region;
         let Some(hour) = book.hour_at_most(region, name) else {
             return Err(Fault::new(
-                format!("{path}.instance_type"),
+                "instance_type",
                 format!("the price of {name} in {region} is not known, and the sweep has a budget"),
                 "a type of the price book, a price book with this type, or a document without `budget`",
             ));

@@ -90,6 +90,11 @@ pub fn plan(
     let mut programs = Programs::default();
     let mut members = Vec::with_capacity(sweep.members.len());
     let mut shapes = Vec::with_capacity(sweep.members.len());
+    // When all members have the same settings, the document says them once, and not of a member.
+    let uniform = sweep
+        .members
+        .windows(2)
+        .all(|pair| Arc::ptr_eq(&pair[0].settings, &pair[1].settings));
     // Members with the same settings in the same lane have the same shape: it is worked out once.
     let mut known: BTreeMap<(*const Settings, LaneId), Option<u32>> = BTreeMap::new();
     for (member, lane_id) in sweep.members.iter().zip(placement) {
@@ -99,7 +104,13 @@ pub fn plan(
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 let of_region = facts.get(&lane_id.region).unwrap_or(&empty);
-                let shape = shape_of(member, lane_id, of_region, &context.instance_profile);
+                let at = if uniform {
+                    String::new()
+                } else {
+                    format!("params[{}].", member.index)
+                };
+                let profile = &context.instance_profile;
+                let shape = shape_of(settings, &at, lane_id, of_region, profile);
                 *entry.insert(faults.keep(shape).map(|shape| lane.shape(shape)))
             }
         };

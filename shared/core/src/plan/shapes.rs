@@ -1,6 +1,6 @@
 //! What a member is launched with, as far as EC2 has it; or what is wrong with what its document asks for.
 
-use crate::document::{Ami, Fault, Member, Settings, Spot};
+use crate::document::{Ami, Fault, Settings, Spot};
 use crate::ids::{LaneId, Market};
 use crate::plan::RegionFacts;
 use crate::ports::{ImageFacts, TypeFacts};
@@ -9,18 +9,18 @@ use crate::rows::Shape;
 /// The most types that a pattern is resolved to: the first of them are the cheapest, the rest would never be reached.
 const TYPES_MAX: usize = 20;
 
-/// The shape of a member in its lane.
+/// The shape of members with these settings in a lane. `at` is where the document says so, such as `params[3].`.
 ///
 /// # Errors
 /// What EC2 does not have of what the document asks for.
 pub(crate) fn shape_of(
-    member: &Member,
+    settings: &Settings,
+    at: &str,
     lane: &LaneId,
     facts: &RegionFacts,
     default_profile: &str,
 ) -> Result<Shape, Fault> {
-    let settings = &member.settings;
-    let path = |field: &str| format!("params[{}].{field}", member.index);
+    let path = |field: &str| format!("{at}{field}");
     let types = types_of(settings, lane, facts, &path("instance_type"))?;
     let (ami, types) = image_of(settings, lane, facts, types, &path("ami"))?;
     if let Some(zone) = &settings.availability_zone
