@@ -192,6 +192,8 @@ CALLS = {
     r"\.get_object\(": {"s3:GetObject", "s3:ListBucket"},
     r"\.put_object\(": {"s3:PutObject"},
     r"track::(wake|register)\(": {"states:SendTaskSuccess"},
+    r"\.bad_end\(": {"states:DescribeExecution"},
+    r"\.start_drain\(": {"states:StartExecution"},
 }
 # What calls need besides: tags in the request, and the right to hand over a role.
 NEEDED_WITH = {"ec2:RunInstances": {"ec2:CreateTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}}

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::ledger::Ledger;
-use spawn_core::ports::{ListInstances, StopInstances, WakeExecutions};
+use spawn_core::ports::{ListInstances, StopInstances, WakeExecutions, WatchExecutions};
 use spawn_core::track::{self, Applied, Waiting};
 
 pub use events::{Event, Message};
@@ -118,7 +118,7 @@ pub async fn handle<L, E, W>(
 where
     L: Ledger,
     E: ListInstances + StopInstances,
-    W: WakeExecutions,
+    W: WakeExecutions + WatchExecutions,
 {
     match input {
         Input::Messages(messages) => {

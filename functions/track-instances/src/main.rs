@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
         let ports = Ports {
             ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
             ec2: &Ec2::new(&sdk),
-            executions: &Executions::new(&sdk),
+            executions: &Executions::new(&sdk).with_drain(config.drain_machine),
         };
         lambda::run(async |event: Value, now, _| {
             Box::pin(handle(Input::parse(&event)?, &ports, now)).await

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::{self, Ledger, LedgerError};
-use spawn_core::ports::{ListInstances, StopInstances, WakeExecutions};
+use spawn_core::ports::{ListInstances, StopInstances, WakeExecutions, WatchExecutions};
 use spawn_core::region::Region;
 use spawn_core::rows::{SweepRow, sweep_key};
 use spawn_core::state::SweepStatus;
@@ -23,7 +23,7 @@ pub(crate) async fn all<L, E, W>(
 where
     L: Ledger,
     E: ListInstances + StopInstances,
-    W: WakeExecutions,
+    W: WakeExecutions + WatchExecutions,
 {
     let mut sweeps = 0_u64;
     let mut repaired = 0;
@@ -87,7 +87,7 @@ async fn one<L, E, W>(
 where
     L: Ledger,
     E: ListInstances,
-    W: WakeExecutions,
+    W: WakeExecutions + WatchExecutions,
 {
     let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
     let regions: BTreeSet<&Region> = sweep.lanes.iter().map(|lane| &lane.region).collect();
@@ -106,5 +106,27 @@ where
         }
     }
     track::wake(ports.ledger, ports.executions, sweep_id).await?;
+    drain_if_abandoned(ports, &sweep, now).await?;
     Ok((repaired, unknown))
+}
+
+/// Drains a sweep whose execution has ended without success. The event of that end starts a drain at once; it is best effort
+/// (AWS Step Functions Developer Guide, "Events for Standard workflow status changes"), and this is not.
+async fn drain_if_abandoned<L, E, W: WatchExecutions>(
+    ports: &Ports<'_, L, E, W>,
+    sweep: &SweepRow,
+    now: u64,
+) -> Result<(), FunctionError> {
+    if sweep.status == SweepStatus::Draining {
+        return Ok(());
+    }
+    let Some(end) = ports.executions.bad_end(&sweep.execution_arn).await? else {
+        return Ok(());
+    };
+    tracing::warn!(sweep_id = %sweep.sweep_id, ?end, "execution has ended and its sweep lives: it is drained");
+    let hour = now / (60 * 60 * 1000);
+    Ok(ports
+        .executions
+        .start_drain(&sweep.sweep_id, end, hour)
+        .await?)
 }

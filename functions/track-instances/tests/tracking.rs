@@ -7,10 +7,11 @@
 
 use serde_json::{Value, json};
 use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
+use spawn_core::drain;
 use spawn_core::ids::InstanceArn;
-use spawn_core::ports::InstanceState;
-use spawn_core::rows::instance_key;
-use spawn_core::state::MemberState;
+use spawn_core::ports::{BadEnd, InstanceState};
+use spawn_core::rows::{Drain, instance_key};
+use spawn_core::state::{MemberState, SweepStatus};
 use track_instances::{Input, Ports, handle};
 
 const LANE: &str = "us-east-1.on-demand";
@@ -254,4 +255,26 @@ async fn a_spot_notice_makes_the_end_an_interruption() {
     )
     .await;
     assert_eq!(states(&world).await, [MemberState::Interrupted]);
+}
+
+/// The event of a stopped execution may be lost; the sweep is drained all the same, and once.
+#[tokio::test]
+async fn a_sweep_whose_execution_ended_badly_is_drained_by_reconcile() {
+    let (world, _) = launched(2, None).await;
+    let reconcile = json!({"reconcile": {}});
+    call(&world, &reconcile, 1_000).await;
+    assert_eq!(world.executions.drains(), 0);
+    world.executions.end_badly(BadEnd::Aborted);
+    call(&world, &reconcile, 60_000).await;
+    call(&world, &reconcile, 120_000).await;
+    assert_eq!(world.executions.drains(), 1, "once an hour");
+    let reason = Drain {
+        status: SweepStatus::Cancelled,
+        reason: "stopped".to_owned(),
+    };
+    drain::mark(&world.ledger, &world.sweep_id, &reason)
+        .await
+        .unwrap();
+    call(&world, &reconcile, 4_000_000).await;
+    assert_eq!(world.executions.drains(), 1, "it drains already");
 }

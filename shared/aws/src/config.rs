@@ -33,6 +33,8 @@ pub struct Config {
     pub notify_topic: Option<String>,
     /// The S3 URI of the price book, if any (`SPAWN_PRICE_BOOK`).
     pub price_book: Option<String>,
+    /// The ARN of the state machine that drains sweeps (`SPAWN_DRAIN_MACHINE`), for the function that may start it.
+    pub drain_machine: Option<String>,
 }
 
 /// All that is wrong with the environment, one problem a line.
@@ -109,6 +111,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             default_budget.and_then(|text| self.parsed("SPAWN_DEFAULT_BUDGET", &text));
         let notify_topic = self.beginning("SPAWN_NOTIFY_TOPIC", "arn:", "the ARN of an SNS topic");
         let price_book = self.beginning("SPAWN_PRICE_BOOK", "s3://", "an S3 URI");
+        let drain_machine =
+            self.beginning("SPAWN_DRAIN_MACHINE", "arn:", "the ARN of a state machine");
         Some(Config {
             home_region: home_region?,
             table: table?,
@@ -122,6 +126,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             default_budget,
             notify_topic,
             price_book,
+            drain_machine,
         })
     }
 

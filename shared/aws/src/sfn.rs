@@ -2,7 +2,11 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
-use spawn_core::ports::{ServiceError, WakeExecutions};
+use aws_sdk_sfn::types::ExecutionStatus;
+use serde_json::json;
+use spawn_core::ids::{ClientToken, SweepId};
+use spawn_core::ports::{BadEnd, ServiceError, WakeExecutions, WatchExecutions};
+use spawn_core::state::SweepStatus;
 
 use crate::sdk::Failure;
 
@@ -14,6 +18,7 @@ const NOBODY_WAITS: [&str; 3] = ["InvalidToken", "TaskDoesNotExist", "TaskTimedO
 #[derive(Clone, Debug)]
 pub struct Executions {
     client: Client,
+    drain_machine: Option<String>,
 }
 
 impl Executions {
@@ -22,6 +27,81 @@ impl Executions {
     pub fn new(config: &SdkConfig) -> Self {
         Self {
             client: Client::new(config),
+            drain_machine: None,
+        }
+    }
+
+    /// The same, able to start executions of the state machine `drain_machine`.
+    #[must_use]
+    pub fn with_drain(self, drain_machine: Option<String>) -> Self {
+        Self {
+            drain_machine,
+            ..self
+        }
+    }
+}
+
+impl WatchExecutions for Executions {
+    async fn bad_end(&self, execution_arn: &str) -> Result<Option<BadEnd>, ServiceError> {
+        let request = self
+            .client
+            .describe_execution()
+            .execution_arn(execution_arn);
+        let status = match request.send().await {
+            Ok(execution) => execution.status,
+            Err(error) => {
+                let failure = Failure::of(&error);
+                // Executions are forgotten 90 days after their end (AWS Step Functions Developer Guide, "Service quotas").
+                if failure.code() == Some("ExecutionDoesNotExist") {
+                    return Ok(None);
+                }
+                return Err(failure.of_service("Step Functions"));
+            }
+        };
+        Ok(match status {
+            ExecutionStatus::Aborted => Some(BadEnd::Aborted),
+            ExecutionStatus::Failed | ExecutionStatus::TimedOut => Some(BadEnd::Failed),
+            _ => None,
+        })
+    }
+
+    async fn start_drain(
+        &self,
+        sweep: &SweepId,
+        end: BadEnd,
+        hour: u64,
+    ) -> Result<(), ServiceError> {
+        let Some(machine) = &self.drain_machine else {
+            return Err(ServiceError::Refused {
+                service: "Step Functions",
+                message: "SPAWN_DRAIN_MACHINE is not set".to_owned(),
+            });
+        };
+        let (status, word) = match end {
+            BadEnd::Aborted => (SweepStatus::Cancelled, "stopped"),
+            BadEnd::Failed => (SweepStatus::Failed, "ended by an error"),
+        };
+        let input = json!({
+            "sweep_id": sweep,
+            "status": status,
+            "reason": format!("its execution was {word}"),
+        });
+        let token = ClientToken::of(&["drain", sweep.as_str(), &hour.to_string()]);
+        let request = self
+            .client
+            .start_execution()
+            .state_machine_arn(machine)
+            .name(format!("reconcile-{}", &token.as_str()[..40]))
+            .input(input.to_string());
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = Failure::of(&error);
+                if failure.code() == Some("ExecutionAlreadyExists") {
+                    return Ok(());
+                }
+                Err(failure.of_service("Step Functions"))
+            }
         }
     }
 }

@@ -31,6 +31,23 @@ def test_a_cancelled_execution_drains(stack, document):
     assert {member["state"] for member in stack.members(sweep)} == {"reaped"}
 
 
+def test_a_cancelled_execution_drains_though_its_event_is_lost(stack, document):
+    document["command"] = "sleep 600"
+    rules = stack.client("events")
+    rule = next(r["Name"] for r in rules.list_rules()["Rules"] if "cancelled" in r["Name"])
+    rules.disable_rule(Name=rule)
+    try:
+        execution = stack.submit(document)
+        sweep = running(stack, execution, 2)
+        stack.states.stop_execution(executionArn=execution)
+        answer = stack.functions.invoke(FunctionName="spawn-track-instances", Payload=b'{"reconcile": {}}')
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        stack.until(lambda: stack.meta(sweep)["status"] == "cancelled")
+    finally:
+        rules.enable_rule(Name=rule)
+    stack.check_nothing_is_left(sweep)
+
+
 def test_draining_twice_is_harmless(stack, document):
     document["command"] = "sleep 600"
     execution = stack.submit(document)

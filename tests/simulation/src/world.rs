@@ -1,14 +1,16 @@
 //! A sweep in the ledger, ready to be launched, and the invariants that must hold whatever happened to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spawn_core::boot::Home;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch;
 use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored};
-use spawn_core::ports::{LaunchInstances, LaunchRequest, ServiceError, WakeExecutions};
+use spawn_core::ports::{
+    BadEnd, LaunchInstances, LaunchRequest, ServiceError, WakeExecutions, WatchExecutions,
+};
 use spawn_core::rows::{
     BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, batch_key, lane_key,
     program_key, shard_count, shard_pk, sweep_key, sweep_pk,
@@ -20,25 +22,59 @@ use crate::faults::Faults;
 use crate::ledger::MemoryLedger;
 use crate::objects::MemoryObjects;
 
-/// Executions that wait for a task token.
 #[derive(Debug, Default)]
-pub struct Executions(Mutex<Vec<String>>);
+struct Told {
+    woken: Vec<String>,
+    bad_end: Option<BadEnd>,
+    drains: BTreeSet<(String, u64)>,
+}
+
+/// Step Functions: executions that wait for a task token, and the one that submitted the sweep.
+#[derive(Debug, Default)]
+pub struct Executions(Mutex<Told>);
 
 impl Executions {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The tokens that were answered, in order.
     #[must_use]
     pub fn woken(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.told().woken.clone()
+    }
+
+    /// The execution that submitted the sweep ends.
+    pub fn end_badly(&self, end: BadEnd) {
+        self.told().bad_end = Some(end);
+    }
+
+    /// How many drains were started.
+    #[must_use]
+    pub fn drains(&self) -> usize {
+        self.told().drains.len()
     }
 }
 
 impl WakeExecutions for Executions {
     async fn wake(&self, task_token: &str) -> Result<(), ServiceError> {
-        let mut woken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        woken.push(task_token.to_owned());
+        self.told().woken.push(task_token.to_owned());
+        Ok(())
+    }
+}
+
+impl WatchExecutions for Executions {
+    async fn bad_end(&self, _execution_arn: &str) -> Result<Option<BadEnd>, ServiceError> {
+        Ok(self.told().bad_end)
+    }
+
+    async fn start_drain(
+        &self,
+        sweep: &SweepId,
+        _end: BadEnd,
+        hour: u64,
+    ) -> Result<(), ServiceError> {
+        self.told().drains.insert((sweep.to_string(), hour));
         Ok(())
     }
 }
