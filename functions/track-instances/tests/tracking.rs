@@ -168,6 +168,8 @@ async fn the_sweep_is_woken_when_its_last_member_ends_in_either_order() {
         if !register_first {
             call(&world, &register, 4).await;
         }
+        // What comes after the end wakes nobody again.
+        call(&world, &batch(&[state_event(&arns[1], "terminated")], 1), 5).await;
         assert_eq!(world.executions.woken(), ["t"], "{register_first}");
     }
 }

@@ -281,6 +281,7 @@ pub async fn wake(
         && let Some(token) = &sweep.completion_token
     {
         executions.wake(token).await?;
+        forget_completion_token(ledger, sweep_id, token).await?;
     }
     if sweep.max_concurrent.is_none() && sweep.max_concurrent_per_region.is_none() {
         return Ok(());
@@ -301,6 +302,27 @@ pub async fn wake(
         }
     }
     Ok(())
+}
+
+/// Removes the token that was answered: the events that follow the end of a sweep must not answer it again and again.
+async fn forget_completion_token(
+    ledger: &impl Ledger,
+    sweep_id: &SweepId,
+    token: &str,
+) -> Result<(), LedgerError> {
+    let attribute = path(&["completion_token"]);
+    let write = Write::Update {
+        key: sweep_key(sweep_id),
+        set: Vec::new(),
+        remove: vec![attribute.clone()],
+        add: Vec::new(),
+        when: vec![Condition::Equals(attribute, Value::from(token))],
+    };
+    match ledger.commit(vec![write]).await {
+        // Forgotten already, or another execution waits now.
+        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// How long after its launch an instance may be missing from EC2's answers: they are eventually consistent, mostly within
