@@ -34,6 +34,8 @@ async fn simulator() -> (Simulator, SdkConfig) {
         pending_ms: 20,
         shutdown_ms: 20,
         launch_ms: 0,
+        // Its token buckets have tests of their own; here their refill would decide what is answered.
+        throttling: false,
         ..Settings::default()
     };
     let simulator = Simulator::start(settings).await.unwrap();

@@ -28,7 +28,6 @@ async fn the_ledger_on_ministack_keeps_the_contract() {
 
 /// Unlike MiniStack, moto ends a page at 1 MB; unlike DynamoDB, it answers some wrong requests with a failure of its own.
 #[tokio::test]
-#[ignore = "needs moto[dynamodb,server] in the interpreter that SPAWN_PYTHON names"]
 async fn the_ledger_on_moto_keeps_its_promises() {
     let server = Server::moto().await;
     suite::promises(&server.ledger().await).await;

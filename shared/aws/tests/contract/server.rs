@@ -48,7 +48,8 @@ impl Server {
 
     pub(crate) async fn moto() -> Self {
         let port = free_port();
-        let mut command = python("moto.server");
+        let mut command = Command::new(moto_python());
+        command.args(["-m", "moto.server"]);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         Self::start(command, port).await
     }
@@ -147,4 +148,44 @@ fn python(module: &str) -> Command {
     let mut command = Command::new(interpreter);
     command.args(["-m", module]);
     command
+}
+
+/// What the second implementation of DynamoDB is installed from, once, into an environment of its own.
+const MOTO: &str = "moto[dynamodb,server]==5.2.1";
+
+/// The interpreter of an environment with moto.
+fn moto_python() -> PathBuf {
+    let venv = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(
+            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
+            PathBuf::from,
+        )
+        .join("moto");
+    let interpreter = venv.join("bin/python");
+    let stamp = venv.join("installed");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == MOTO) {
+        return interpreter;
+    }
+    let run = |program: &PathBuf, arguments: &[&str]| {
+        let status = Command::new(program).args(arguments).status().unwrap();
+        assert!(status.success(), "{} {arguments:?}", program.display());
+    };
+    let base = local::ensure_venv().unwrap();
+    run(
+        &base,
+        &["-m", "venv", "--clear", &venv.display().to_string()],
+    );
+    run(
+        &interpreter,
+        &[
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            MOTO,
+        ],
+    );
+    std::fs::write(stamp, MOTO).unwrap();
+    interpreter
 }
