@@ -257,25 +257,30 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
                 tracing::warn!(sweep_id = %sweep.sweep_id, lane = %lane.lane, message, "launch was not answered");
                 self.set_back(lane).await
             }
-            Err(error @ (Ec2Error::TokenSpent(_) | Ec2Error::Transient(_))) => {
-                // What the token launched is told by the tag that every instance got in the request itself.
-                let region = &lane.lane.region;
-                let found = self
-                    .ports
-                    .ec2
-                    .launched_by(region, &open.attempt.token)
-                    .await?;
-                if found.is_empty() {
-                    // As with a dry pool: another try, and not for ever.
-                    return self.next_rung(open, &error).await;
-                }
-                self.record(open, &found, Some(error)).await
-            }
-            Err(error @ Ec2Error::NoCapacity(_)) => self.next_rung(open, &error).await,
-            Err(error @ (Ec2Error::Quota(_) | Ec2Error::Refused(_))) => {
+            Err(error) => self.end_in_error(open, error).await,
+        }
+    }
+
+    /// Ends an attempt whose call EC2 will not carry out (any more). An earlier call of the same attempt may have launched,
+    /// whatever this one is answered: what the token launched is told by the tag that every instance got in the request.
+    async fn end_in_error(&self, open: Open<'_>, error: Ec2Error) -> Result<Output, FunctionError> {
+        let region = &open.lane.lane.region;
+        let token = &open.attempt.token;
+        let found = self.ports.ec2.launched_by(region, token).await?;
+        if !found.is_empty() {
+            // The rest goes back to the batch, and its next attempt meets the error if it still stands.
+            return self.record(open, &found, Some(error)).await;
+        }
+        match error {
+            Ec2Error::Quota(_) | Ec2Error::Refused(_) => {
                 let stop = Some(error.to_string());
-                self.close(open, &[], Some(&error), self.now, stop).await
+                self.close(open, Some(&error), self.now, stop).await
             }
+            // Another try, and not for ever.
+            Ec2Error::NoCapacity(_)
+            | Ec2Error::TokenSpent(_)
+            | Ec2Error::Transient(_)
+            | Ec2Error::Throttled(_) => self.next_rung(open, &error).await,
         }
     }
 
@@ -300,8 +305,7 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             open.batch.rounds = 0;
         }
         let not_before = self.now + open.lane.launch_delay_s * 1000;
-        self.close(open, instances, error.as_ref(), not_before, None)
-            .await
+        self.close(open, error.as_ref(), not_before, None).await
     }
 
     /// Closes an attempt for which there was no capacity and moves its batch up the ladder.
@@ -320,14 +324,13 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
                 (self.now, Some(words))
             }
         };
-        self.close(open, &[], Some(error), not_before, stop).await
+        self.close(open, Some(error), not_before, stop).await
     }
 
     /// Closes an attempt: members without an instance go back to the batch, and their slots too.
     async fn close(
         &self,
         open: Open<'_>,
-        instances: &[CloudInstance],
         error: Option<&Ec2Error>,
         not_before: u64,
         stop: Option<String>,
@@ -338,19 +341,10 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             batch,
             attempt,
         } = open;
-        // Read after recording: a member counts as launched when its row says so.
-        let members = if instances.is_empty() {
-            Vec::new()
-        } else {
-            self.members(sweep, &attempt).await?
-        };
-        let launched = members
-            .iter()
-            .filter(|member| member.attempt.as_ref() == Some(&attempt.token))
-            .map(|member| member.index)
-            .collect();
+        // Read after recording: a member counts as launched when its row says so, whoever recorded it.
+        let members = self.members(sweep, &attempt).await?;
         let closing = Closing {
-            launched,
+            launched: launch::launched(&members, &attempt),
             error: error.map(ToString::to_string),
             not_before,
             stop,

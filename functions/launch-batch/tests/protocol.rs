@@ -91,6 +91,35 @@ async fn a_death_at_any_call_doubles_and_leaks_nothing() {
     }
 }
 
+/// The call was made, its launcher died, and by the time of the repeat EC2 refuses: what the first call launched is found,
+/// recorded once and never given up for lost.
+#[tokio::test]
+async fn an_error_after_a_death_at_any_call_leaks_nothing() {
+    let errors = [
+        Ec2Error::Refused("UnauthorizedOperation".to_owned()),
+        Ec2Error::Quota("VcpuLimitExceeded".to_owned()),
+        Ec2Error::NoCapacity("InsufficientInstanceCapacity".to_owned()),
+        Ec2Error::TokenSpent("IdempotentInstanceTerminated".to_owned()),
+    ];
+    for error in errors {
+        for call in 0..24 {
+            for when in [When::Before, When::After] {
+                let world = World::new(&sweep(60, &[LANE], None)).await;
+                world.faults.arm(Some(Death { call, when }));
+                world.faults.run(run_lane(&world)).await;
+                world.faults.arm(None);
+                world.cloud.fail_next([error.clone()]);
+                run_lane(&world).await;
+                let context = format!("{error} after a death {when:?} call {call}");
+                assert_eq!(world.violations().await, Vec::<String>::new(), "{context}");
+                let members = world.members().await;
+                let left = members.iter().filter(|m| m.state == MemberState::Planned);
+                assert_eq!(left.count(), 0, "{context}");
+            }
+        }
+    }
+}
+
 /// A function that times out may still run while its successor does the same step.
 #[tokio::test]
 async fn two_launchers_of_one_lane_launch_nothing_twice() {

@@ -113,11 +113,7 @@ pub async fn close_abandoned_attempt(
         .collect();
     let members: Vec<MemberRow> = ledger::require_all(ledger, keys).await?;
     let closing = launch::Closing {
-        launched: members
-            .iter()
-            .filter(|member| member.attempt.as_ref() == Some(&attempt.token))
-            .map(|member| member.index)
-            .collect(),
+        launched: launch::launched(&members, &attempt),
         error: Some("its launcher was gone when the sweep was drained".to_owned()),
         not_before: now,
         stop: None,

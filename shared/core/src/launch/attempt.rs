@@ -232,6 +232,16 @@ pub fn record(
     Ok(transactions)
 }
 
+/// The members that an attempt has launched, as their rows say.
+#[must_use]
+pub fn launched(members: &[MemberRow], attempt: &AttemptRow) -> Indices {
+    members
+        .iter()
+        .filter(|member| member.attempt.as_ref() == Some(&attempt.token))
+        .map(|member| member.index)
+        .collect()
+}
+
 /// How an attempt ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
