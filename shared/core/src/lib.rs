@@ -12,6 +12,7 @@ pub mod ids;
 pub mod launch;
 pub mod ledger;
 pub mod lifecycle;
+pub mod metrics;
 pub mod money;
 pub mod plan;
 pub mod ports;

@@ -1,0 +1,276 @@
+//! Metrics of the functions: their names, units and dimensions, and the form in which they are logged.
+//!
+//! Functions do not call CloudWatch: they log a line in the embedded metric format, of which CloudWatch Logs makes metrics
+//! (Amazon CloudWatch User Guide, "Specification: Embedded metric format"). That costs no call and cannot fail the function.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// The namespace of every metric.
+pub const NAMESPACE: &str = "spawn";
+
+/// Metrics in one line of the embedded metric format.
+const METRICS_MAX: usize = 100;
+/// Values of one metric in one line.
+const VALUES_MAX: usize = 100;
+
+/// What a metric's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A number of things.
+    Count,
+    /// A span of time in ms.
+    Milliseconds,
+    /// An amount in micro-dollars, published in US dollars: CloudWatch knows no unit of money.
+    Dollars,
+}
+
+impl Unit {
+    /// CloudWatch's name of the unit.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "Count",
+            Self::Milliseconds => "Milliseconds",
+            Self::Dollars => "None",
+        }
+    }
+
+    /// The number that is published for `value`.
+    #[must_use]
+    pub fn publish(self, value: i64) -> Value {
+        match self {
+            Self::Count | Self::Milliseconds => Value::from(value),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "exact up to nine thousand million dollars"
+            )]
+            Self::Dollars => Value::from(value as f64 / 1e6),
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal, $unit:ident;)*) => {
+        /// Everything that functions measure. A new one is added here and nowhere else.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Metric {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Metric {
+            /// Every metric.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in CloudWatch.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What its numbers are.
+            #[must_use]
+            pub fn unit(self) -> Unit {
+                match self {
+                    $(Self::$variant => Unit::$unit,)*
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Calls that ask EC2 to launch instances.
+    LaunchCalls => "launch_calls", Count;
+    /// Launch calls that EC2 throttled.
+    LaunchThrottles => "launch_throttles", Count;
+    /// Pools that were found without capacity.
+    PoolsDry => "pools_dry", Count;
+}
+
+/// What metrics are told apart by. Values come from bounded sets: each combination is a metric of its own, and paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dimension {
+    /// An AWS region.
+    Region,
+    /// `on-demand` or `spot`.
+    Market,
+    /// Why something was done, from a fixed list.
+    Reason,
+}
+
+impl Dimension {
+    /// The name in CloudWatch.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Region => "Region",
+            Self::Market => "Market",
+            Self::Reason => "Reason",
+        }
+    }
+}
+
+/// Measurements of one moment that share their dimensions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    dimensions: BTreeMap<Dimension, String>,
+    values: BTreeMap<Metric, Vec<i64>>,
+    properties: BTreeMap<&'static str, String>,
+}
+
+impl Measured {
+    /// Nothing measured yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With a dimension. The metrics are published with all dimensions, and once more without any.
+    #[must_use]
+    pub fn by(mut self, dimension: Dimension, value: impl ToString) -> Self {
+        self.dimensions.insert(dimension, value.to_string());
+        self
+    }
+
+    /// With a value of a metric; several of one metric are kept apart.
+    #[must_use]
+    pub fn with(mut self, metric: Metric, value: i64) -> Self {
+        self.values.entry(metric).or_default().push(value);
+        self
+    }
+
+    /// With a property of the line, for queries of logs: an id is never a dimension.
+    #[must_use]
+    pub fn property(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.properties.insert(name, value.to_string());
+        self
+    }
+
+    /// The lines of the embedded metric format, at `now` (ms since 1970); none when nothing was measured.
+    #[must_use]
+    pub fn lines(&self, now: u64) -> Vec<Value> {
+        let chunks: Vec<(Metric, &[i64])> = self
+            .values
+            .iter()
+            .flat_map(|(metric, values)| values.chunks(VALUES_MAX).map(|chunk| (*metric, chunk)))
+            .collect();
+        let mut lines = Vec::new();
+        let mut left = chunks.as_slice();
+        while !left.is_empty() {
+            // A line names a metric once.
+            let mut line: BTreeMap<Metric, &[i64]> = BTreeMap::new();
+            let mut taken = 0;
+            for (metric, values) in left.iter().take(METRICS_MAX) {
+                if line.contains_key(metric) {
+                    break;
+                }
+                line.insert(*metric, values);
+                taken += 1;
+            }
+            lines.push(self.line(&line, now));
+            left = left.get(taken..).unwrap_or_default();
+        }
+        lines
+    }
+
+    fn line(&self, values: &BTreeMap<Metric, &[i64]>, now: u64) -> Value {
+        let names: Vec<&str> = self.dimensions.keys().map(|d| d.name()).collect();
+        let mut sets = vec![names];
+        if !self.dimensions.is_empty() {
+            sets.push(Vec::new());
+        }
+        let metrics: Vec<Value> = values
+            .keys()
+            .map(|metric| json!({"Name": metric.name(), "Unit": metric.unit().as_str()}))
+            .collect();
+        let mut line = Map::new();
+        line.insert(
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": now,
+                "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": sets, "Metrics": metrics}],
+            }),
+        );
+        for (name, value) in &self.properties {
+            line.insert((*name).to_owned(), Value::from(value.as_str()));
+        }
+        for (dimension, value) in &self.dimensions {
+            line.insert(dimension.name().to_owned(), Value::from(value.as_str()));
+        }
+        for (metric, values) in values {
+            let unit = metric.unit();
+            let mut published: Vec<Value> = values.iter().map(|v| unit.publish(*v)).collect();
+            let value = match published.len() {
+                1 => published.remove(0),
+                _ => Value::from(published),
+            };
+            line.insert(metric.name().to_owned(), value);
+        }
+        Value::Object(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_in_the_embedded_metric_format() {
+        let lines = Measured::new()
+            .by(Dimension::Region, "us-east-1")
+            .with(Metric::LaunchCalls, 2)
+            .with(Metric::PoolsDry, 1)
+            .with(Metric::PoolsDry, 3)
+            .property("sweep_id", "a-20260101-abcdef")
+            .lines(1_769_000_000_000);
+        let expected = json!({
+            "_aws": {
+                "Timestamp": 1_769_000_000_000_u64,
+                "CloudWatchMetrics": [{
+                    "Namespace": "spawn",
+                    "Dimensions": [["Region"], []],
+                    "Metrics": [{"Name": "launch_calls", "Unit": "Count"}, {"Name": "pools_dry", "Unit": "Count"}],
+                }],
+            },
+            "sweep_id": "a-20260101-abcdef",
+            "Region": "us-east-1",
+            "launch_calls": 2,
+            "pools_dry": [1, 3],
+        });
+        assert_eq!(lines, [expected]);
+    }
+
+    #[test]
+    fn more_values_than_a_line_holds_go_into_further_lines() {
+        let mut measured = Measured::new();
+        for value in 0..250 {
+            measured = measured.with(Metric::LaunchCalls, value);
+        }
+        let lines = measured.lines(0);
+        let told: Vec<i64> = lines
+            .iter()
+            .flat_map(|line| line["launch_calls"].as_array().unwrap().clone())
+            .map(|value| value.as_i64().unwrap())
+            .collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(told, (0..250).collect::<Vec<_>>());
+        assert!(Measured::new().lines(0).is_empty());
+    }
+
+    #[test]
+    fn money_is_published_in_dollars() {
+        assert_eq!(Unit::Dollars.publish(1_250_000), json!(1.25));
+    }
+
+    #[test]
+    fn no_two_metrics_share_a_name() {
+        let names: BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+    }
+}

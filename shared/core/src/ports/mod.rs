@@ -1,0 +1,14 @@
+//! What the domain needs of the outside, one narrow trait per capability. Adapters implement them on AWS, tests in memory.
+
+mod ec2;
+mod executions;
+mod offers;
+mod services;
+
+pub use ec2::{
+    CloudInstance, Ec2Error, EndInstances, InstanceState, LaunchInstances, LaunchRequest,
+    ListInstances, StopInstances, Template,
+};
+pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
+pub use offers::{DescribeOffers, ImageFacts, TypeFacts};
+pub use services::{Objects, ReadParameters, ServiceError};

@@ -1,0 +1,111 @@
+//! The rows of a lane: what it launches with, where it stands, and how it is woken.
+
+use serde::{Deserialize, Serialize};
+
+use super::{sweep_pk, versioned};
+use crate::ids::{LaneId, SweepId};
+use crate::ledger::{Key, Stored};
+
+/// What an instance needs to be launched with; members of one shape can be launched by one call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Shape {
+    /// Instance types in the order in which they are tried.
+    pub instance_types: Vec<String>,
+    /// The image, as resolved for the region.
+    pub ami: String,
+    /// The key pair, if any.
+    pub key_name: Option<String>,
+    /// The name of the instance profile.
+    pub instance_profile: String,
+    /// Security groups; none: the default group of the VPC.
+    pub security_group_ids: Vec<String>,
+    /// Subnets in the order in which they are tried; none: the default subnet that EC2 chooses.
+    pub subnet_ids: Vec<String>,
+    /// The availability zone, if the document names one.
+    pub availability_zone: Option<String>,
+    /// Whether to fall back to on-demand when there is no spot capacity.
+    pub on_demand_fallback: bool,
+}
+
+/// The row of a lane (`SWEEP#id` / `LANE#us-east-1.spot`). Written by plan-sweep, then by the lane's launch-batch; the slot
+/// token by track-instances.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneRow {
+    /// The sweep.
+    pub sweep_id: SweepId,
+    /// The lane.
+    pub lane: LaneId,
+    /// Counts the changes.
+    pub version: u64,
+    /// What its members are launched with.
+    pub shapes: Vec<Shape>,
+    /// How many of `shapes` have their launch template.
+    pub templates: u32,
+    /// How many batches it has.
+    pub batches: u32,
+    /// The first batch that may have members left to launch.
+    pub next_batch: u32,
+    /// The attempt under way, if there is one: launched or not, its members are not free.
+    pub open_attempt: Option<OpenAttempt>,
+    /// Not to launch before this time, in ms since 1970.
+    pub not_before: u64,
+    /// Calls in a row that EC2 throttled or did not answer; decides the next back-off.
+    pub setbacks: u32,
+    /// Why this lane launches no more, if so.
+    pub stopped: Option<String>,
+    /// Members not yet launched nor given up.
+    pub pending: u32,
+    /// Seconds between two launches, one member at a time; 0: as fast as EC2 permits.
+    pub launch_delay_s: u64,
+    /// The longest ttl of its members in seconds; `None` when one has none.
+    pub ttl_s: Option<u64>,
+}
+
+/// Names an attempt of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAttempt {
+    /// The batch.
+    pub batch: u32,
+    /// The number of the attempt.
+    pub number: u32,
+}
+
+/// The key of a lane's row.
+#[must_use]
+pub fn lane_key(sweep: &SweepId, lane: &LaneId) -> Key {
+    Key::new(sweep_pk(sweep), format!("LANE#{lane}"))
+}
+
+impl Stored for LaneRow {
+    fn key(&self) -> Key {
+        lane_key(&self.sweep_id, &self.lane)
+    }
+}
+versioned!(LaneRow);
+
+/// The token of a lane that waits for a free slot (`SWEEP#id` / `SLOT#lane`). Put by track-instances when the lane's machine
+/// registers, deleted when the lane was woken. A row of its own, so that waiting never disturbs launching.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotRow {
+    /// The sweep.
+    pub sweep_id: SweepId,
+    /// The lane that waits.
+    pub lane: LaneId,
+    /// The task token to answer.
+    pub task_token: String,
+    /// Counts the changes.
+    pub version: u64,
+}
+
+/// The key of the row of a waiting lane.
+#[must_use]
+pub fn slot_key(sweep: &SweepId, lane: &LaneId) -> Key {
+    Key::new(sweep_pk(sweep), format!("SLOT#{lane}"))
+}
+
+impl Stored for SlotRow {
+    fn key(&self) -> Key {
+        slot_key(&self.sweep_id, &self.lane)
+    }
+}
+versioned!(SlotRow);

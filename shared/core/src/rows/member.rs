@@ -1,0 +1,117 @@
+//! The row of a member.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{shard_pk, versioned};
+use crate::ids::{ClientToken, InstanceArn, LaneId, Market, SweepId};
+use crate::ledger::{Key, Stored};
+use crate::state::MemberState;
+
+/// The row of a member (`SWEEP#id#nn` / `MEMBER#00042`). Written by plan-sweep, launch-batch, and whoever applies what was
+/// observed of its instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberRow {
+    /// The sweep.
+    pub sweep_id: SweepId,
+    /// How many partitions the sweep's members are spread over: the row's own key depends on it.
+    pub shards: u32,
+    /// The member's index from 0.
+    pub index: u32,
+    /// The member's name, if the document gives one.
+    pub name: Option<String>,
+    /// Counts the changes.
+    pub version: u64,
+    /// Where it is in its life.
+    pub state: MemberState,
+    /// Why it is there, in words, when there is something to say.
+    pub reason: Option<String>,
+    /// Its parameters as JSON text: DynamoDB's numbers would not keep `0.10` as it was written.
+    pub params: String,
+    /// What it runs.
+    pub program: u32,
+    /// Its lane.
+    pub lane: LaneId,
+    /// Whether its instance takes a slot: from the record of the launch until EC2 shows it ending.
+    pub live: bool,
+    /// Its instance.
+    pub instance: Option<InstanceArn>,
+    /// The type of its instance.
+    pub instance_type: Option<String>,
+    /// How its instance was bought.
+    pub market: Option<Market>,
+    /// Where its instance is.
+    pub availability_zone: Option<String>,
+    /// The token of the attempt that launched it.
+    pub attempt: Option<ClientToken>,
+    /// When EC2 launched its instance, in ms since 1970.
+    pub launched_at: Option<u64>,
+    /// When its instance was first seen running, in ms since 1970.
+    pub running_at: Option<u64>,
+    /// When its time is over, in ms since 1970.
+    pub ttl_deadline: Option<u64>,
+    /// When a spot interruption warning came, in ms since 1970.
+    pub spot_notice_at: Option<u64>,
+    /// When it came to its end, in ms since 1970.
+    pub ended_at: Option<u64>,
+    /// The exit code of its program.
+    pub exit_code: Option<i64>,
+    /// The S3 key of its result.
+    pub result_key: Option<String>,
+}
+
+/// The key of the member `index` of a sweep whose members are spread over `shards` partitions.
+#[must_use]
+pub fn member_key(sweep: &SweepId, shards: u32, index: u32) -> Key {
+    Key::new(
+        shard_pk(sweep, index % shards.max(1)),
+        format!("MEMBER#{index:05}"),
+    )
+}
+
+impl Stored for MemberRow {
+    fn key(&self) -> Key {
+        member_key(&self.sweep_id, self.shards, self.index)
+    }
+}
+versioned!(MemberRow);
+
+impl MemberRow {
+    /// A member that nothing has happened to yet, without parameters.
+    #[must_use]
+    pub fn planned(sweep_id: SweepId, shards: u32, index: u32, lane: LaneId) -> Self {
+        Self {
+            sweep_id,
+            shards,
+            index,
+            name: None,
+            version: 0,
+            state: MemberState::Planned,
+            reason: None,
+            params: "{}".to_owned(),
+            program: 0,
+            lane,
+            live: false,
+            instance: None,
+            instance_type: None,
+            market: None,
+            availability_zone: None,
+            attempt: None,
+            launched_at: None,
+            running_at: None,
+            ttl_deadline: None,
+            spot_notice_at: None,
+            ended_at: None,
+            exit_code: None,
+            result_key: None,
+        }
+    }
+
+    /// The parameters.
+    ///
+    /// # Errors
+    /// When the row does not hold a JSON object.
+    pub fn params(&self) -> Result<Map<String, Value>, serde_json::Error> {
+        serde_json::from_str(&self.params)
+    }
+}

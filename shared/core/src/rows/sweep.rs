@@ -1,0 +1,148 @@
+//! The rows of a sweep and of the execution that submitted it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{member_key, sweep_pk, versioned};
+use crate::ids::{LaneId, SweepId};
+use crate::ledger::{Key, Stored};
+use crate::money::MicroDollars;
+use crate::region::Region;
+use crate::state::{Counts, MemberState, SweepStatus};
+
+/// Why a sweep is drained, and what it will be called afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// The status at the end: failed, cancelled or over budget.
+    pub status: SweepStatus,
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// The row of a sweep (`SWEEP#id` / `META`).
+///
+/// Written by plan-sweep once, then changed by additions and guarded sets only: it is the row that all lanes share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// The id.
+    pub sweep_id: SweepId,
+    /// The document's `name`.
+    pub name: String,
+    /// The document's `owner`.
+    pub owner: String,
+    /// The document's `project`.
+    pub project: String,
+    /// Where the sweep is in its life.
+    pub status: SweepStatus,
+    /// Counts the changes.
+    pub version: u64,
+    /// The execution that submitted it.
+    pub execution_arn: String,
+    /// When the execution started, in ms since 1970.
+    pub started_at: u64,
+    /// Until when the planner that works on it may live, in ms since 1970: no other may write its rows before.
+    pub planner_until: u64,
+    /// When the sweep was settled, in ms since 1970.
+    pub ended_at: Option<u64>,
+    /// How many members it has.
+    pub members: u32,
+    /// How many partitions they are spread over.
+    pub shards: u32,
+    /// Its lanes.
+    pub lanes: Vec<LaneId>,
+    /// The most instances at a time, if limited.
+    pub max_concurrent: Option<u32>,
+    /// The most instances at a time in each region, if limited.
+    pub max_concurrent_per_region: Option<u32>,
+    /// Members by state; moves in the same transaction as the members.
+    pub counts: Counts,
+    /// Instances that exist or are about to be asked for: the slots taken of `max_concurrent`.
+    pub live: i64,
+    /// The same by region.
+    pub live_in: BTreeMap<Region, i64>,
+    /// The token of the execution that waits for the end. Written by track-instances.
+    pub completion_token: Option<String>,
+    /// Why it drains, if it does.
+    pub drain: Option<Drain>,
+    /// The budget, if the document has one.
+    pub budget: Option<MicroDollars>,
+    /// The bucket that the results are in.
+    pub results_bucket: String,
+    /// The SNS topics to tell of the end.
+    pub topics: Vec<String>,
+}
+
+/// The row of `sweep`.
+#[must_use]
+pub fn sweep_key(sweep: &SweepId) -> Key {
+    Key::new(sweep_pk(sweep), "META")
+}
+
+impl Stored for SweepRow {
+    fn key(&self) -> Key {
+        sweep_key(&self.sweep_id)
+    }
+}
+versioned!(SweepRow);
+
+impl SweepRow {
+    /// Whether every member has come to its end.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.counts.ended() >= i64::from(self.members)
+    }
+
+    /// Whether nothing more will happen to the sweep's members: all have ended, or it is drained and none lives.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let under_way =
+            self.counts.of(MemberState::Launching) + self.counts.of(MemberState::Running);
+        self.is_complete() || (!self.status.may_launch() && self.live <= 0 && under_way == 0)
+    }
+
+    /// How many more instances may be launched now in `region`.
+    #[must_use]
+    pub fn free_slots(&self, region: &Region) -> u32 {
+        let free = |limit: Option<u32>, taken: i64| {
+            limit.map_or(u32::MAX, |limit| {
+                u32::try_from((i64::from(limit) - taken).max(0)).unwrap_or(0)
+            })
+        };
+        let taken = self.live_in.get(region).copied().unwrap_or(0);
+        free(self.max_concurrent, self.live).min(free(self.max_concurrent_per_region, taken))
+    }
+
+    /// The key of the member `index`.
+    #[must_use]
+    pub fn member_key(&self, index: u32) -> Key {
+        member_key(&self.sweep_id, self.shards, index)
+    }
+}
+
+/// From an execution to its sweep (`EXECUTION#arn` / `EXECUTION`).
+///
+/// Created by plan-sweep before anything else, or by a drain that comes before the plan: whoever is second sees it, so that
+/// a sweep which was cancelled while it was being planned is never launched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionRow {
+    /// The execution.
+    pub execution_arn: String,
+    /// Its sweep; `None` when the execution was cancelled before its sweep was planned.
+    pub sweep_id: Option<SweepId>,
+    /// Counts the changes.
+    pub version: u64,
+}
+
+/// The key of an execution's row.
+#[must_use]
+pub fn execution_key(execution_arn: &str) -> Key {
+    Key::new(format!("EXECUTION#{execution_arn}"), "EXECUTION")
+}
+
+impl Stored for ExecutionRow {
+    fn key(&self) -> Key {
+        execution_key(&self.execution_arn)
+    }
+}
+versioned!(ExecutionRow);
