@@ -208,6 +208,33 @@ impl Counts {
     }
 }
 
+/// How many members have come to which end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Members whose program ended with exit code 0.
+    pub completed: i64,
+    /// Members whose program failed, whose instance was lost, or that could not be launched.
+    pub failed: i64,
+    /// Members whose spot instance EC2 took back.
+    pub interrupted: i64,
+    /// Members whose instance spawn ended.
+    pub reaped: i64,
+}
+
+impl Ended {
+    /// The number of members in `state`, if that is an end.
+    #[must_use]
+    pub fn of(&self, state: MemberState) -> i64 {
+        match state {
+            MemberState::Planned | MemberState::Launching | MemberState::Running => 0,
+            MemberState::Completed => self.completed,
+            MemberState::Failed => self.failed,
+            MemberState::Interrupted => self.interrupted,
+            MemberState::Reaped => self.reaped,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

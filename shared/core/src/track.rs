@@ -14,8 +14,8 @@ use crate::lifecycle::{Circumstances, Observation, observe};
 use crate::ports::{CloudInstance, ListInstances, WakeExecutions};
 use crate::region::Region;
 use crate::rows::{
-    InstanceRow, MemberRow, OnComplete, ProgramRow, SlotRow, SweepRow, instance_key, member_key,
-    program_key, shard_pk, slot_key, sweep_key, sweep_pk,
+    InstanceRow, MemberRow, OnComplete, ProgramRow, SlotRow, SweepRow, count_move, instance_key,
+    member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
 };
 use crate::state::SweepStatus;
 
@@ -180,8 +180,9 @@ struct Changes(BTreeMap<Path, i64>);
 impl Changes {
     fn add(&mut self, before: &MemberRow, after: &MemberRow) {
         if before.state != after.state {
-            self.by(path(&["counts", before.state.as_str()]), -1);
-            self.by(path(&["counts", after.state.as_str()]), 1);
+            for (counter, by) in count_move(&after.lane.region, before.state, after.state, 1) {
+                self.by(counter, by);
+            }
         }
         if before.live && !after.live {
             for (counter, by) in slot_change(after.lane.region.as_str(), -1) {

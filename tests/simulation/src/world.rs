@@ -15,7 +15,7 @@ use spawn_core::rows::{
     BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, batch_key, lane_key,
     program_key, shard_count, shard_pk, sweep_key, sweep_pk,
 };
-use spawn_core::state::{Counts, MemberState, SweepStatus};
+use spawn_core::state::{Counts, Ended, MemberState, SweepStatus};
 
 use crate::cloud::Cloud;
 use crate::faults::Faults;
@@ -128,6 +128,10 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         members,
         shards: shard_count(members),
         live_in: lanes.iter().map(|lane| (lane.region, 0)).collect(),
+        ended_in: lanes
+            .iter()
+            .map(|lane| (lane.region, Ended::default()))
+            .collect(),
         lanes,
         max_concurrent,
         max_concurrent_per_region: None,
@@ -284,6 +288,16 @@ impl World {
         let tally = Counts::tally(members.iter().map(|member| member.state));
         if tally != sweep.counts {
             wrong.push(format!("counts are {:?}, rows are {tally:?}", sweep.counts));
+        }
+        for state in MemberState::ALL.into_iter().filter(|s| s.is_ended()) {
+            let by_region: i64 = sweep.ended_in.values().map(|ended| ended.of(state)).sum();
+            if by_region != sweep.counts.of(state) {
+                wrong.push(format!(
+                    "{state} are {}, by region {:?}",
+                    sweep.counts.of(state),
+                    sweep.ended_in
+                ));
+            }
         }
         let live = members.iter().filter(|member| member.live).count();
         if sweep.live != i64::try_from(live).unwrap_or(i64::MAX) {

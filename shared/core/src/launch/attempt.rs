@@ -12,7 +12,7 @@ use crate::ports::{CloudInstance, Template};
 use crate::ranges::Indices;
 use crate::rows::{
     AttemptRow, AttemptState, BatchRow, InstanceRow, LaneRow, MemberRow, OpenAttempt, ProgramRow,
-    SweepRow, sweep_key,
+    SweepRow, count_move, sweep_key,
 };
 use crate::state::{MemberState, SweepStatus};
 
@@ -221,10 +221,12 @@ pub fn record(
             key: sweep_key(&sweep.sweep_id),
             set: Vec::new(),
             remove: Vec::new(),
-            add: vec![
-                (path(&["counts", "planned"]), -count),
-                (path(&["counts", "launching"]), count),
-            ],
+            add: count_move(
+                &attempt.lane.region,
+                MemberState::Planned,
+                MemberState::Launching,
+                count,
+            ),
             when: Vec::new(),
         });
         transactions.push(writes);
@@ -333,6 +335,7 @@ pub fn give_up(
     }
     let mut batch = batch.clone();
     batch.pending = batch.pending.without(&given_up);
+    let region = lane.lane.region;
     let mut lane = lane.clone();
     lane.pending = lane.pending.saturating_sub(given_up.len());
     lane.next_batch = batch.batch;
@@ -342,10 +345,7 @@ pub fn give_up(
         key: sweep_key(&sweep.sweep_id),
         set: Vec::new(),
         remove: Vec::new(),
-        add: vec![
-            (path(&["counts", "planned"]), -failed),
-            (path(&["counts", "failed"]), failed),
-        ],
+        add: count_move(&region, MemberState::Planned, MemberState::Failed, failed),
         when: Vec::new(),
     });
     Ok(writes)

@@ -14,7 +14,7 @@ use crate::prices::PriceBook;
 use crate::rows::{
     BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count,
 };
-use crate::state::{Counts, SweepStatus};
+use crate::state::{Counts, Ended, SweepStatus};
 
 /// What the deployment and the execution add to the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +185,10 @@ fn sweep_row(
         counts: Counts::planned(members),
         live: 0,
         live_in: lanes.keys().map(|lane| (lane.region, 0)).collect(),
+        ended_in: lanes
+            .keys()
+            .map(|lane| (lane.region, Ended::default()))
+            .collect(),
         completion_token: None,
         drain: None,
         budget: sweep.budget,

@@ -12,6 +12,7 @@ pub use instance::{InstanceRow, Report, instance_key};
 pub use lane::{LaneRow, OpenAttempt, Shape, SlotRow, lane_key, slot_key};
 pub use member::{MemberRow, member_key};
 pub use program::{OnComplete, ProgramRow, program_key};
+pub(crate) use sweep::count_move;
 pub use sweep::{Drain, ExecutionRow, SweepRow, execution_key, sweep_key};
 
 use crate::ids::SweepId;

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{member_key, sweep_pk, versioned};
 use crate::ids::{LaneId, SweepId};
-use crate::ledger::{Key, Stored};
+use crate::ledger::{Key, Path, Stored, path};
 use crate::money::MicroDollars;
 use crate::region::Region;
-use crate::state::{Counts, MemberState, SweepStatus};
+use crate::state::{Counts, Ended, MemberState, SweepStatus};
 
 /// Why a sweep is drained, and what it will be called afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub struct SweepRow {
     pub live: i64,
     /// The same by region.
     pub live_in: BTreeMap<Region, i64>,
+    /// Members that have come to their end, by region and state. Their sums are those of `counts`.
+    pub ended_in: BTreeMap<Region, Ended>,
     /// The token of the execution that waits for the end. Written by track-instances.
     pub completion_token: Option<String>,
     /// Why it drains, if it does.
@@ -118,6 +120,24 @@ impl SweepRow {
     pub fn member_key(&self, index: u32) -> Key {
         member_key(&self.sweep_id, self.shards, index)
     }
+}
+
+/// The additions to the row of a sweep that go with the move of `count` members of a region from one state to another; in the
+/// transaction that moves them.
+pub(crate) fn count_move(
+    region: &Region,
+    from: MemberState,
+    to: MemberState,
+    count: i64,
+) -> Vec<(Path, i64)> {
+    let mut additions = Vec::new();
+    for (state, by) in [(from, -count), (to, count)] {
+        additions.push((path(&["counts", state.as_str()]), by));
+        if state.is_ended() {
+            additions.push((path(&["ended_in", region.as_str(), state.as_str()]), by));
+        }
+    }
+    additions
 }
 
 /// From an execution to its sweep (`EXECUTION#arn` / `EXECUTION`).
