@@ -10,7 +10,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::launch;
 use spawn_core::ledger::{self, Condition, Ledger, LedgerError, Write, path};
-use spawn_core::ports::{EndInstances, Objects};
+use spawn_core::ports::{EndInstances, InAccounts, Objects};
 use spawn_core::rows::{LaneRow, MemberRow, SweepRow, shard_pk, sweep_key, sweep_pk};
 use spawn_core::settle;
 use spawn_core::state::{Counts, SweepStatus};
@@ -42,7 +42,7 @@ const RESULT_BYTES_MAX: u64 = 256 * 1024;
 ///
 /// # Errors
 /// When the sweep is not over, or the ledger or S3 does not answer. Repeatable.
-pub async fn handle<L: Ledger, E: EndInstances, O: Objects>(
+pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
     input: Input,
     ports: &Ports<'_, L, E, O>,
     now: u64,
@@ -205,7 +205,7 @@ async fn close(
 }
 
 /// Deletes the sweep's launch templates. One that stays costs nothing and is told: the sweep is settled all the same.
-async fn delete_templates<L: Ledger, E: EndInstances, O>(
+async fn delete_templates<L: Ledger, E: EndInstances + InAccounts, O>(
     ports: &Ports<'_, L, E, O>,
     sweep: &SweepRow,
 ) {
@@ -221,11 +221,12 @@ async fn delete_templates<L: Ledger, E: EndInstances, O>(
         .iter()
         .flat_map(|lane| {
             let shapes = u32::try_from(lane.shapes.len()).unwrap_or(0);
-            (0..shapes).map(|shape| (lane.lane.region, launch::template_name(lane, shape)))
+            (0..shapes).map(|shape| (lane.lane.place(), launch::template_name(lane, shape)))
         })
         .collect();
-    for (region, name) in templates {
-        if let Err(error) = ports.ec2.delete_template(&region, &name).await {
+    for (place, name) in templates {
+        let ec2 = ports.ec2.of(place.account);
+        if let Err(error) = ec2.delete_template(&place.region, &name).await {
             tracing::warn!(sweep_id = %sweep.sweep_id, template = name, %error, "launch template stays");
         }
     }

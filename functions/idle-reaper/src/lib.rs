@@ -7,7 +7,7 @@ use spawn_core::drain::{self, InFlight};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger};
-use spawn_core::ports::{EndInstances, ListInstances, WakeExecutions};
+use spawn_core::ports::{EndInstances, InAccounts, ListInstances, WakeExecutions};
 use spawn_core::rows::{Drain, LaneRow, SweepRow, lane_key, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track;
@@ -88,7 +88,7 @@ pub async fn handle<L, E, W>(
 ) -> Result<Value, FunctionError>
 where
     L: Ledger,
-    E: ListInstances + EndInstances,
+    E: InAccounts + ListInstances + EndInstances,
     W: WakeExecutions,
 {
     let json = |error: serde_json::Error| FunctionError::Bug(error.to_string());
@@ -156,7 +156,7 @@ async fn reap_lane<L, E, W>(
 ) -> Result<Reaped, FunctionError>
 where
     L: Ledger,
-    E: ListInstances + EndInstances,
+    E: InAccounts + ListInstances + EndInstances,
     W: WakeExecutions,
 {
     let ReapLane { sweep_id, lane } = request;
@@ -168,7 +168,6 @@ where
             sweep.status
         )));
     }
-    let region = &lane.region;
     // The attempt is looked at before the cloud: one that is closed by then has its instances in the ledger or in the list.
     let lane_row: Option<LaneRow> = ledger::load(ports.ledger, lane_key(sweep_id, lane)).await?;
     let in_flight = match &lane_row {
@@ -176,7 +175,7 @@ where
         // The planner died before it wrote the lane: nothing was ever launched in it.
         None => InFlight::No,
     };
-    let found = track::reconcile(ports.ledger, ports.ec2, sweep_id, region, now).await?;
+    let found = track::reconcile(ports.ledger, ports.ec2, sweep_id, lane.place(), now).await?;
     let mut ids: Vec<String> = found
         .living
         .iter()
@@ -185,7 +184,8 @@ where
     ids.extend(found.unseen.iter().map(|arn| arn.instance_id.clone()));
     if !ids.is_empty() {
         tracing::info!(%sweep_id, %lane, instances = ids.len(), "instances are terminated");
-        ports.ec2.terminate(region, &ids).await?;
+        let ec2 = ports.ec2.of(lane.account);
+        ec2.terminate(&lane.region, &ids).await?;
     }
     let live = ids.len() + usize::from(in_flight == InFlight::Yes);
     if live == 0 {

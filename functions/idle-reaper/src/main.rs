@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     lambda::start(async |config, sdk| {
         let ports = Ports {
             ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
-            ec2: &Ec2::new(&sdk),
+            ec2: &Ec2::with_member_role(&sdk, config.member_role.clone()),
             executions: &Executions::new(&sdk),
         };
         lambda::run(async |input, now, _| Box::pin(handle(input, &ports, now)).await).await

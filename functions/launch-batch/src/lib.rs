@@ -10,7 +10,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::launch::{self, Closing, Step};
 use spawn_core::ledger::{self, Ledger, LedgerError, Versioned};
-use spawn_core::ports::{CloudInstance, Ec2Error, LaunchInstances, LaunchRequest};
+use spawn_core::ports::{CloudInstance, Ec2Error, InAccounts, LaunchInstances, LaunchRequest};
 use spawn_core::rows::{
     AttemptRow, AttemptState, BatchRow, LaneRow, MemberRow, OpenAttempt, ProgramRow, SweepRow,
     attempt_key, batch_key, lane_key, program_key, sweep_key,
@@ -72,7 +72,7 @@ const UNANSWERED_MAX: u32 = 20;
 ///
 /// # Errors
 /// When the ledger does not answer. EC2's errors are answers: they decide when to come back.
-pub async fn handle<L: Ledger, E: LaunchInstances>(
+pub async fn handle<L: Ledger, E: InAccounts + LaunchInstances>(
     input: Input,
     ports: &Ports<'_, L, E>,
     now: u64,
@@ -106,7 +106,12 @@ struct Run<'a, L, E> {
     input: &'a Input,
 }
 
-impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
+impl<L: Ledger, E: InAccounts + LaunchInstances> Run<'_, L, E> {
+    /// EC2 in the lane's account.
+    fn ec2(&self) -> E {
+        self.ports.ec2.of(self.input.lane.account)
+    }
+
     async fn step(&self) -> Result<Output, FunctionError> {
         let ledger = self.ports.ledger;
         let Input { sweep_id, lane } = self.input;
@@ -188,7 +193,7 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
                 )));
             };
             let region = lane.lane.region;
-            match self.ports.ec2.ensure_template(&region, &template).await {
+            match self.ec2().ensure_template(&region, &template).await {
                 Ok(()) => {}
                 Err(Ec2Error::Throttled(_) | Ec2Error::Transient(_)) => {
                     return self.set_back(&lane).await.map(Err);
@@ -247,7 +252,7 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
             batch,
             attempt,
         };
-        match self.ports.ec2.launch(&request).await {
+        match self.ec2().launch(&request).await {
             Ok(instances) => self.record(open, &instances, None).await,
             Err(Ec2Error::Throttled(message)) => {
                 tracing::warn!(sweep_id = %sweep.sweep_id, lane = %lane.lane, message, "launch was throttled");
@@ -266,7 +271,7 @@ impl<L: Ledger, E: LaunchInstances> Run<'_, L, E> {
     async fn end_in_error(&self, open: Open<'_>, error: Ec2Error) -> Result<Output, FunctionError> {
         let region = &open.lane.lane.region;
         let token = &open.attempt.token;
-        let found = self.ports.ec2.launched_by(region, token).await?;
+        let found = self.ec2().launched_by(region, token).await?;
         if !found.is_empty() {
             // The rest goes back to the batch, and its next attempt meets the error if it still stands.
             return self.record(open, &found, Some(error)).await;

@@ -10,7 +10,7 @@ async fn main() -> Result<(), Error> {
     lambda::start(async |config, sdk| {
         let ports = Ports {
             ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
-            ec2: &Ec2::new(&sdk),
+            ec2: &Ec2::with_member_role(&sdk, config.member_role.clone()),
             home: &config.home(),
         };
         lambda::run(async |input, now, random| Box::pin(handle(input, &ports, now, random)).await)

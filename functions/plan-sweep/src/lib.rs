@@ -14,7 +14,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::Ledger;
 use spawn_core::plan::{self, Context, Plan};
-use spawn_core::ports::{DescribeOffers, Objects, ReadParameters};
+use spawn_core::ports::{DescribeOffers, InAccounts, Objects, ReadParameters};
 use spawn_core::prices::PriceBook;
 
 /// What the state machine asks.
@@ -95,7 +95,7 @@ pub async fn handle<L, E, P, O>(
 ) -> Result<Output, FunctionError>
 where
     L: Ledger,
-    E: DescribeOffers,
+    E: DescribeOffers + InAccounts,
     P: ReadParameters,
     O: Objects,
 {

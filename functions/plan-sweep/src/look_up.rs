@@ -1,27 +1,29 @@
-//! Asks EC2 and Systems Manager what a plan needs to know, all regions at once.
+//! Asks EC2 and Systems Manager what a plan needs to know, all places at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
+use spawn_core::account::Place;
 use spawn_core::errors::FunctionError;
 use spawn_core::plan::{Facts, Questions, RegionFacts};
-use spawn_core::ports::{DescribeOffers, ReadParameters};
+use spawn_core::ports::{DescribeOffers, InAccounts, ReadParameters};
 use spawn_core::region::Region;
 
-/// The answers to the questions of every region.
+/// The answers to the questions of every place. Parameters are the home account's own, and AWS's.
 ///
 /// # Errors
 /// When a service does not answer. That something does not exist is an answer.
 pub(crate) async fn answers(
-    ec2: &impl DescribeOffers,
+    ec2: &(impl DescribeOffers + InAccounts),
     parameters: &impl ReadParameters,
-    questions: BTreeMap<Region, Questions>,
+    questions: BTreeMap<Place, Questions>,
 ) -> Result<Facts, FunctionError> {
-    let regions = questions.into_iter().map(|(region, questions)| async move {
-        let facts = of_region(ec2, parameters, &region, questions).await?;
-        Ok::<_, FunctionError>((region, facts))
+    let places = questions.into_iter().map(|(place, questions)| async move {
+        let ec2 = ec2.of(place.account);
+        let facts = of_region(&ec2, parameters, &place.region, questions).await?;
+        Ok::<_, FunctionError>((place, facts))
     });
-    Ok(try_join_all(regions).await?.into_iter().collect())
+    Ok(try_join_all(places).await?.into_iter().collect())
 }
 
 async fn of_region(

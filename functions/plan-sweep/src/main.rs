@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
     lambda::start(async |config, sdk| {
         let ports = Ports {
             ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
-            ec2: &Ec2::new(&sdk),
+            ec2: &Ec2::with_member_role(&sdk, config.member_role.clone()),
             parameters: &Parameters::new(&sdk),
             objects: &Buckets::new(&sdk),
             deployment: &deployment(&config),

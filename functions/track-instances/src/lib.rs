@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::ledger::Ledger;
-use spawn_core::ports::{ListInstances, StopInstances, WakeExecutions, WatchExecutions};
+use spawn_core::ports::{
+    InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
+};
 use spawn_core::track::{self, Applied, Waiting};
 
 pub use events::{Event, Message};
@@ -117,7 +119,7 @@ pub async fn handle<L, E, W>(
 ) -> Result<Value, FunctionError>
 where
     L: Ledger,
-    E: ListInstances + StopInstances,
+    E: InAccounts + ListInstances + StopInstances,
     W: WakeExecutions + WatchExecutions,
 {
     match input {
@@ -157,7 +159,7 @@ async fn messages_arrived<L, E, W>(
 ) -> BatchResponse
 where
     L: Ledger,
-    E: ListInstances + StopInstances,
+    E: InAccounts + ListInstances + StopInstances,
     W: WakeExecutions,
 {
     let mut understood = Vec::new();
@@ -209,7 +211,7 @@ async fn apply_and_wake<L, E, W>(
 ) -> Result<Applied, FunctionError>
 where
     L: Ledger,
-    E: ListInstances + StopInstances,
+    E: InAccounts + ListInstances + StopInstances,
     W: WakeExecutions,
 {
     let applied = track::apply(ports.ledger, observations, now).await?;

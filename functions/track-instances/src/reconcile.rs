@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use spawn_core::account::Place;
 use spawn_core::errors::FunctionError;
-use spawn_core::ids::SweepId;
+use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger, LedgerError};
-use spawn_core::ports::{ListInstances, StopInstances, WakeExecutions, WatchExecutions};
-use spawn_core::region::Region;
+use spawn_core::ports::{
+    InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
+};
 use spawn_core::rows::{SweepRow, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track;
@@ -22,7 +24,7 @@ pub(crate) async fn all<L, E, W>(
 ) -> Result<Value, FunctionError>
 where
     L: Ledger,
-    E: ListInstances + StopInstances,
+    E: InAccounts + ListInstances + StopInstances,
     W: WakeExecutions + WatchExecutions,
 {
     let mut sweeps = 0_u64;
@@ -86,14 +88,14 @@ async fn one<L, E, W>(
 ) -> Result<(usize, usize), FunctionError>
 where
     L: Ledger,
-    E: ListInstances,
+    E: InAccounts + ListInstances,
     W: WakeExecutions + WatchExecutions,
 {
     let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
-    let regions: BTreeSet<&Region> = sweep.lanes.iter().map(|lane| &lane.region).collect();
+    let places: BTreeSet<Place> = sweep.lanes.iter().map(LaneId::place).collect();
     let (mut repaired, mut unknown) = (0, 0);
-    for region in regions {
-        match track::reconcile(ports.ledger, ports.ec2, sweep_id, region, now).await {
+    for place in places {
+        match track::reconcile(ports.ledger, ports.ec2, sweep_id, place, now).await {
             Ok(found) => {
                 repaired += found.repaired;
                 unknown += found.unknown.len();

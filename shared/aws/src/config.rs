@@ -6,6 +6,8 @@ use spawn_core::boot::Home;
 use spawn_core::money::MicroDollars;
 use spawn_core::region::Region;
 
+use crate::accounts::MemberRole;
+
 /// What an operator has set. Read once, at start-up; every function gets the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -33,6 +35,8 @@ pub struct Config {
     pub notify_topic: Option<String>,
     /// The S3 URI of the price book, if any (`SPAWN_PRICE_BOOK`).
     pub price_book: Option<String>,
+    /// The role to take in other accounts (`SPAWN_MEMBER_ROLE`), if an external id is set (`SPAWN_EXTERNAL_ID`).
+    pub member_role: Option<MemberRole>,
     /// The ARN of the state machine that drains sweeps (`SPAWN_DRAIN_MACHINE`), for the function that may start it.
     pub drain_machine: Option<String>,
 }
@@ -113,6 +117,9 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let price_book = self.beginning("SPAWN_PRICE_BOOK", "s3://", "an S3 URI");
         let drain_machine =
             self.beginning("SPAWN_DRAIN_MACHINE", "arn:", "the ARN of a state machine");
+        let member_role = self.optional("SPAWN_MEMBER_ROLE");
+        let external_id = self.optional("SPAWN_EXTERNAL_ID");
+        let member_role = member_role.zip(external_id);
         Some(Config {
             home_region: home_region?,
             table: table?,
@@ -127,6 +134,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             notify_topic,
             price_book,
             drain_machine,
+            member_role: member_role.map(|(name, external_id)| MemberRole { name, external_id }),
         })
     }
 

@@ -9,6 +9,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use spawn_core::ports::ServiceError;
 
+use crate::accounts;
+
 /// A connection to an AWS endpoint of the same continent takes milliseconds; after this, another try is the better bet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// One try of a call. Calls that are known to take longer say so themselves.
@@ -39,7 +41,7 @@ pub(crate) fn timeouts(attempt: Duration, call: Duration) -> TimeoutConfig {
 /// What an error of the SDK comes down to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The request was not sent: it is wrong in itself.
+    /// The request was not sent: it is wrong in itself, or there are no credentials for it.
     Invalid(String),
     /// There was no answer that can be read. What was asked may have been done.
     NoAnswer(String),
@@ -60,6 +62,9 @@ impl Failure {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        if let Some(words) = accounts::refusal(error) {
+            return Self::Invalid(words);
+        }
         match error {
             SdkError::ConstructionFailure(_) => Self::Invalid(chain(error)),
             SdkError::ServiceError(context) => {
@@ -128,7 +133,7 @@ pub(crate) const THROTTLING: [&str; 10] = [
 ];
 
 /// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

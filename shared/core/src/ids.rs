@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::account::{AccountId, Place};
 use crate::region::Region;
 
 /// Hex digits of the SHA-256 of `parts`, joined by a byte that no part contains.
@@ -90,24 +91,42 @@ impl fmt::Display for Market {
     }
 }
 
-/// One (region, market) of a sweep, written `us-east-1.on-demand`. EC2's limits hold for each lane.
+/// One (account, region, market) of a sweep. EC2's limits hold for each lane.
+///
+/// It is written `us-east-1.on-demand` in the home account, the one that spawn itself is deployed in, and
+/// `111122223333.us-east-1.on-demand` in another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId {
+    /// Whose instances the lane's are; `None`: the home account's.
+    pub account: Option<AccountId>,
     /// Where the lane's instances are.
     pub region: Region,
     /// How they are bought first.
     pub market: Market,
 }
 
+impl LaneId {
+    /// Where the lane's instances are, however they are bought.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            account: self.account,
+            region: self.region,
+        }
+    }
+}
+
 impl fmt::Display for LaneId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.region, self.market)
+        write!(f, "{}.{}", self.place(), self.market)
     }
 }
 
 /// A text that is not the name of a lane.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a lane; a lane is written like `us-east-1.on-demand` or `eu-west-1.spot`")]
+#[error(
+    "`{0}` is not a lane; a lane is written like `us-east-1.on-demand` or `111122223333.eu-west-1.spot`"
+)]
 pub struct LaneIdError(String);
 
 impl FromStr for LaneId {
@@ -115,14 +134,22 @@ impl FromStr for LaneId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || LaneIdError(text.to_owned());
-        let (region, market) = text.split_once('.').ok_or_else(wrong)?;
+        let (place, market) = text.rsplit_once('.').ok_or_else(wrong)?;
         let market = match market {
             "on-demand" => Market::OnDemand,
             "spot" => Market::Spot,
             _ => return Err(wrong()),
         };
+        let (account, region) = match place.split_once('.') {
+            Some((account, region)) => (Some(account.parse().map_err(|_| wrong())?), region),
+            None => (None, place),
+        };
         let region = region.parse().map_err(|_| wrong())?;
-        Ok(Self { region, market })
+        Ok(Self {
+            account,
+            region,
+            market,
+        })
     }
 }
 
@@ -254,10 +281,21 @@ mod tests {
 
     #[test]
     fn a_lane_reads_back_what_it_writes() {
-        for text in ["us-east-1.on-demand", "eu-west-1.spot"] {
+        for text in [
+            "us-east-1.on-demand",
+            "eu-west-1.spot",
+            "012345678901.eu-west-1.spot",
+        ] {
             assert_eq!(text.parse::<LaneId>().unwrap().to_string(), text);
         }
-        for text in ["us-east-1", "us-east-1.cheap", "mars-1.spot"] {
+        for text in [
+            "us-east-1",
+            "us-east-1.cheap",
+            "mars-1.spot",
+            "1234.us-east-1.spot",
+            "us-east-1.us-east-1.spot",
+            ".us-east-1.spot",
+        ] {
             assert!(text.parse::<LaneId>().is_err(), "{text}");
         }
     }

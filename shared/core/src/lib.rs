@@ -3,6 +3,7 @@
 //! No AWS crate, no I/O, no clock and no randomness of its own: facts, time and random numbers come in as values, decisions
 //! and writes go out. What it needs of the outside stands in [`ports`] and [`ledger`] as traits.
 
+pub mod account;
 pub mod boot;
 pub mod clock;
 pub mod document;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::account::Place;
 use crate::errors::FunctionError;
 use crate::ids::{InstanceArn, SweepId};
 use crate::launch::slot_change;
@@ -11,8 +12,7 @@ use crate::ledger::{
     self, Condition, Expect, Ledger, LedgerError, Path, Stored, Versioned, Write, path, require_all,
 };
 use crate::lifecycle::{Circumstances, Observation, observe};
-use crate::ports::{CloudInstance, ListInstances, WakeExecutions};
-use crate::region::Region;
+use crate::ports::{CloudInstance, InAccounts, ListInstances, WakeExecutions};
 use crate::rows::{
     InstanceRow, MemberRow, OnComplete, ProgramRow, SlotRow, SweepRow, count_move, instance_key,
     member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
@@ -330,7 +330,7 @@ async fn forget_completion_token(
 /// seconds (Amazon EC2 Developer Guide, "Eventual consistency").
 const MISSING_GRACE_MS: u64 = 10 * 60 * 1000;
 
-/// What reconcile found in one region.
+/// What reconcile found in one place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Members whose row was behind the cloud, and is not any more.
@@ -343,19 +343,20 @@ pub struct Reconciled {
     pub unseen: BTreeSet<InstanceArn>,
 }
 
-/// Brings the ledger in line with what EC2 shows of a sweep in one region. The cloud is listed first: a member that is
+/// Brings the ledger in line with what EC2 shows of a sweep in one place. The cloud is listed first: a member that is
 /// recorded meanwhile is then newer than the list, and the grace keeps it.
 ///
 /// # Errors
 /// When EC2's list is not complete or the ledger does not answer; nothing is concluded from an incomplete list.
 pub async fn reconcile(
     ledger: &impl Ledger,
-    cloud: &impl ListInstances,
+    cloud: &(impl ListInstances + InAccounts),
     sweep_id: &SweepId,
-    region: &Region,
+    place: Place,
     now: u64,
 ) -> Result<Reconciled, FunctionError> {
-    let instances = cloud.list(region, sweep_id).await?;
+    let cloud = cloud.of(place.account);
+    let instances = cloud.list(&place.region, sweep_id).await?;
     let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
     let mut observations: Vec<(InstanceArn, Observation)> = instances
         .iter()
@@ -369,9 +370,10 @@ pub async fn reconcile(
     for shard in 0..sweep.shards {
         let members: Vec<MemberRow> =
             ledger::load_all(ledger, &shard_pk(sweep_id, shard), "MEMBER#").await?;
-        for member in members.into_iter().filter(|member| member.live) {
+        let here = |member: &MemberRow| member.live && member.lane.place() == place;
+        for member in members.into_iter().filter(here) {
             let Some(arn) = member.instance else { continue };
-            if arn.region != *region || shown.contains(&arn) {
+            if shown.contains(&arn) {
                 continue;
             }
             if member.launched_at.unwrap_or(now) + MISSING_GRACE_MS < now {

@@ -1,12 +1,13 @@
 //! EC2 in memory: launches by token, remembers what it launched, and answers repeats as EC2 does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use spawn_core::account::{AccountId, Place};
 use spawn_core::ids::{ClientToken, InstanceArn, SweepId};
 use spawn_core::ports::{
-    CloudInstance, Ec2Error, EndInstances, InstanceState, LaunchInstances, LaunchRequest,
-    ListInstances, StopInstances, Template,
+    CloudInstance, Ec2Error, EndInstances, InAccounts, InstanceState, LaunchInstances,
+    LaunchRequest, ListInstances, StopInstances, Template,
 };
 use spawn_core::region::Region;
 
@@ -22,17 +23,22 @@ struct Launched {
 struct State {
     now: u64,
     next_id: u64,
-    templates: BTreeMap<(Region, String), Template>,
-    launches: BTreeMap<String, Launched>,
+    templates: BTreeMap<(Place, String), Template>,
+    launches: BTreeMap<(Option<AccountId>, String), Launched>,
+    unreachable: BTreeSet<Place>,
     errors: Vec<Ec2Error>,
     room: Option<usize>,
     calls: usize,
 }
 
-/// EC2 in memory.
-#[derive(Debug, Default)]
+/// The home account's id.
+const HOME_ACCOUNT: &str = "000000000000";
+
+/// EC2 in memory, as one account sees it.
+#[derive(Clone, Debug, Default)]
 pub struct Cloud {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    account: Option<AccountId>,
     faults: Arc<Faults>,
 }
 
@@ -41,7 +47,8 @@ impl Cloud {
     #[must_use]
     pub fn new(faults: Arc<Faults>) -> Self {
         Self {
-            state: Mutex::default(),
+            state: Arc::default(),
+            account: None,
             faults,
         }
     }
@@ -71,7 +78,38 @@ impl Cloud {
         self.state().calls
     }
 
-    /// All instances that were ever launched.
+    /// From now on calls to this place are not answered, or are again.
+    pub fn reach(&self, place: Place, reachable: bool) {
+        let unreachable = &mut self.state().unreachable;
+        if reachable {
+            unreachable.remove(&place);
+        } else {
+            unreachable.insert(place);
+        }
+    }
+
+    /// A call to a region of this account: what it does to the state, unless nothing answers there.
+    async fn call<T>(
+        &self,
+        region: &Region,
+        effect: impl FnOnce(&mut State, Place) -> Result<T, Ec2Error>,
+    ) -> Result<T, Ec2Error> {
+        let place = Place {
+            account: self.account,
+            region: *region,
+        };
+        self.faults
+            .call(|| {
+                let mut state = self.state();
+                if state.unreachable.contains(&place) {
+                    return Err(Ec2Error::Transient(format!("{place} does not answer")));
+                }
+                effect(&mut state, place)
+            })
+            .await
+    }
+
+    /// All instances that were ever launched, in every account.
     #[must_use]
     pub fn instances(&self) -> Vec<CloudInstance> {
         let state = self.state();
@@ -91,25 +129,40 @@ impl Cloud {
             }
         }
     }
+}
 
-    /// Moves all instances of these ids in a region to a state.
-    fn put_ids(&self, region: &Region, ids: &[String], to: InstanceState) {
-        for launch in self.state().launches.values_mut() {
+/// The account of an instance as a place names it.
+fn is_in(instance: &CloudInstance, place: Place) -> bool {
+    let account = place
+        .account
+        .map_or(HOME_ACCOUNT.to_owned(), |a| a.to_string());
+    instance.arn.region == place.region && instance.arn.account == account
+}
+
+impl State {
+    /// Moves all instances of these ids in a place to a state.
+    fn put_ids(&mut self, place: Place, ids: &[String], to: InstanceState) {
+        for launch in self.launches.values_mut() {
             for instance in &mut launch.instances {
-                if instance.arn.region == *region && ids.contains(&instance.arn.instance_id) {
+                if is_in(instance, place) && ids.contains(&instance.arn.instance_id) {
                     instance.state = to;
                 }
             }
         }
     }
 
-    fn launch_now(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
-        let mut state = self.state();
+    fn launch(
+        &mut self,
+        place: Place,
+        request: &LaunchRequest,
+    ) -> Result<Vec<CloudInstance>, Ec2Error> {
+        let state = self;
         state.calls += 1;
+        let token = (place.account, request.token.as_str().to_owned());
         if !state.errors.is_empty() {
             return Err(state.errors.remove(0));
         }
-        if let Some(before) = state.launches.get(request.token.as_str()) {
+        if let Some(before) = state.launches.get(&token) {
             if before.request != *request {
                 return Err(Ec2Error::TokenSpent(
                     "IdempotentParameterMismatch".to_owned(),
@@ -122,7 +175,7 @@ impl Cloud {
             }
             return Ok(before.instances.clone());
         }
-        let template = (request.region, request.template.clone());
+        let template = (place, request.template.clone());
         if !state.templates.contains_key(&template) {
             let text = "InvalidLaunchTemplateName.NotFoundException".to_owned();
             return Err(Ec2Error::Refused(text));
@@ -142,7 +195,9 @@ impl Cloud {
                 arn: InstanceArn {
                     partition: "aws".to_owned(),
                     region: request.region,
-                    account: "000000000000".to_owned(),
+                    account: place
+                        .account
+                        .map_or(HOME_ACCOUNT.to_owned(), |account| account.to_string()),
                     instance_id: format!("i-{id:017x}"),
                 },
                 state: InstanceState::Pending,
@@ -157,92 +212,93 @@ impl Cloud {
             request: request.clone(),
             instances: instances.clone(),
         };
-        state
-            .launches
-            .insert(request.token.as_str().to_owned(), launched);
+        state.launches.insert(token, launched);
         Ok(instances)
+    }
+}
+
+impl InAccounts for Cloud {
+    fn of(&self, account: Option<AccountId>) -> Self {
+        Self {
+            account,
+            ..self.clone()
+        }
     }
 }
 
 impl LaunchInstances for Cloud {
     async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
-        self.faults
-            .call(|| {
-                let key = (*region, template.name.clone());
-                self.state()
-                    .templates
-                    .entry(key)
-                    .or_insert_with(|| template.clone());
-                Ok(())
-            })
-            .await
+        self.call(region, |state, place| {
+            let key = (place, template.name.clone());
+            state
+                .templates
+                .entry(key)
+                .or_insert_with(|| template.clone());
+            Ok(())
+        })
+        .await
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
-        self.faults.call(|| self.launch_now(request)).await
+        self.call(&request.region, |state, place| state.launch(place, request))
+            .await
     }
 
     async fn launched_by(
         &self,
-        _region: &Region,
+        region: &Region,
         token: &ClientToken,
     ) -> Result<Vec<CloudInstance>, Ec2Error> {
-        self.faults
-            .call(|| {
-                let state = self.state();
-                let launch = state.launches.get(token.as_str());
-                Ok(launch.map(|l| l.instances.clone()).unwrap_or_default())
-            })
-            .await
+        self.call(region, |state, place| {
+            let key = (place.account, token.as_str().to_owned());
+            let launch = state.launches.get(&key);
+            Ok(launch.map(|l| l.instances.clone()).unwrap_or_default())
+        })
+        .await
     }
 }
 
 impl ListInstances for Cloud {
     async fn list(&self, region: &Region, sweep: &SweepId) -> Result<Vec<CloudInstance>, Ec2Error> {
-        self.faults
-            .call(|| {
-                let tag = ("spawn:sweep-id".to_owned(), sweep.to_string());
-                let state = self.state();
-                let of_sweep = state
-                    .launches
-                    .values()
-                    .filter(|l| l.request.tags.contains(&tag));
-                Ok(of_sweep
-                    .flat_map(|launch| launch.instances.clone())
-                    .filter(|instance| instance.arn.region == *region)
-                    .collect())
-            })
-            .await
+        self.call(region, |state, place| {
+            let tag = ("spawn:sweep-id".to_owned(), sweep.to_string());
+            let of_sweep = state
+                .launches
+                .values()
+                .filter(|l| l.request.tags.contains(&tag));
+            Ok(of_sweep
+                .flat_map(|launch| launch.instances.clone())
+                .filter(|instance| is_in(instance, place))
+                .collect())
+        })
+        .await
     }
 }
 
 impl EndInstances for Cloud {
     async fn terminate(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
-        self.faults
-            .call(|| {
-                self.put_ids(region, instance_ids, InstanceState::Terminated);
-                Ok(())
-            })
-            .await
+        self.call(region, |state, place| {
+            state.put_ids(place, instance_ids, InstanceState::Terminated);
+            Ok(())
+        })
+        .await
     }
 
     async fn delete_template(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
-        self.faults
-            .call(|| {
-                self.state().templates.remove(&(*region, name.to_owned()));
-                Ok(())
-            })
-            .await
+        self.call(region, |state, place| {
+            state.templates.remove(&(place, name.to_owned()));
+            Ok(())
+        })
+        .await
     }
 }
 
 impl StopInstances for Cloud {
     async fn stop(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
-        self.faults
-            .call(|| {
-                self.put_ids(region, instance_ids, InstanceState::Stopped);
-                Ok(())
-            })
-            .await
+        self.call(region, |state, place| {
+            state.put_ids(place, instance_ids, InstanceState::Stopped);
+            Ok(())
+        })
+        .await
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use spawn_core::account::AccountId;
 use spawn_core::ports::{
-    DescribeOffers, Ec2Error, ImageFacts, ReadParameters, ServiceError, TypeFacts,
+    DescribeOffers, Ec2Error, ImageFacts, InAccounts, ReadParameters, ServiceError, TypeFacts,
 };
 use spawn_core::region::Region;
 
 use crate::faults::Faults;
 
-/// The same few types and two images in every region.
-#[derive(Debug, Default)]
+/// The same few types and two images in every place.
+#[derive(Clone, Debug, Default)]
 pub struct Offers {
     faults: Arc<Faults>,
 }
@@ -34,6 +35,12 @@ const TYPES: [(&str, &str, u32, u64, bool); 5] = [
 
 /// The images, by architecture.
 const IMAGES: [(&str, &str); 2] = [("ami-0000000a", "x86_64"), ("ami-0000000b", "arm64")];
+
+impl InAccounts for Offers {
+    fn of(&self, _account: Option<AccountId>) -> Self {
+        self.clone()
+    }
+}
 
 impl DescribeOffers for Offers {
     async fn instance_types(

@@ -9,7 +9,8 @@ use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch;
 use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored};
 use spawn_core::ports::{
-    BadEnd, LaunchInstances, LaunchRequest, ServiceError, WakeExecutions, WatchExecutions,
+    BadEnd, InAccounts, LaunchInstances, LaunchRequest, ServiceError, WakeExecutions,
+    WatchExecutions,
 };
 use spawn_core::rows::{
     BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, batch_key, lane_key,
@@ -233,9 +234,8 @@ impl World {
         let batch: BatchRow = ledger::require(&self.ledger, key).await?;
         let template = launch::template_of(&lane, 0, &self.home)
             .ok_or_else(|| FunctionError::Bug("the lane has no shape".to_owned()))?;
-        self.cloud
-            .ensure_template(&lane_id.region, &template)
-            .await?;
+        let cloud = self.cloud.of(lane_id.account);
+        cloud.ensure_template(&lane_id.region, &template).await?;
         let count = sweep.free_slots(&lane_id.region).min(batch.pending.len());
         let (attempt, intent) = launch::begin(&sweep, &lane, &batch, count, 1_000)?;
         self.ledger.commit(intent).await?;
@@ -247,7 +247,7 @@ impl World {
             count,
             tags: vec![("spawn:sweep-id".to_owned(), self.sweep_id.to_string())],
         };
-        let instances = self.cloud.launch(&request).await?;
+        let instances = cloud.launch(&request).await?;
         let members = self.members().await;
         let pairs = launch::pair(&members, &instances);
         let program: ProgramRow =

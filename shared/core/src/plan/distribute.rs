@@ -41,7 +41,11 @@ pub fn place(sweep: &Sweep) -> Placement {
                 Spot::OnDemand => Market::OnDemand,
                 Spot::Spot | Spot::SpotThenOnDemand => Market::Spot,
             };
-            Some(LaneId { region, market })
+            Some(LaneId {
+                account: None,
+                region,
+                market,
+            })
         })
         .collect()
 }

@@ -1,16 +1,16 @@
-//! What planning needs to know of EC2, region by region.
+//! What planning needs to know of EC2, place by place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::account::Place;
 use crate::document::{Ami, Sweep};
 use crate::plan::Placement;
 use crate::ports::{ImageFacts, TypeFacts};
-use crate::region::Region;
 
-/// What to ask of each region.
+/// What to ask of each place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Questions {
-    /// Instance types and patterns that the region's members may be launched as.
+    /// Instance types and patterns that the place's members may be launched as.
     pub types: BTreeSet<String>,
     /// Images by their ids.
     pub images: BTreeSet<String>,
@@ -18,28 +18,28 @@ pub struct Questions {
     pub parameters: BTreeSet<String>,
 }
 
-/// The questions that the sweep raises in each region.
+/// The questions that the sweep raises in each place.
 #[must_use]
-pub fn questions(sweep: &Sweep, placement: &Placement) -> BTreeMap<Region, Questions> {
-    let mut all: BTreeMap<Region, Questions> = BTreeMap::new();
+pub fn questions(sweep: &Sweep, placement: &Placement) -> BTreeMap<Place, Questions> {
+    let mut all: BTreeMap<Place, Questions> = BTreeMap::new();
     for (member, lane) in sweep.members.iter().zip(placement) {
-        let of_region = match all.get_mut(&lane.region) {
+        let of_place = match all.get_mut(&lane.place()) {
             Some(questions) => questions,
-            None => all.entry(lane.region).or_default(),
+            None => all.entry(lane.place()).or_default(),
         };
         for name in member.settings.instance_types.names() {
-            if !of_region.types.contains(name) {
-                of_region.types.insert(name.clone());
+            if !of_place.types.contains(name) {
+                of_place.types.insert(name.clone());
             }
         }
         match &member.settings.ami {
-            Some(Ami::Id(id)) => insert(&mut of_region.images, id),
+            Some(Ami::Id(id)) => insert(&mut of_place.images, id),
             Some(Ami::ByRegion(images)) => {
                 if let Some(id) = images.get(&lane.region) {
-                    insert(&mut of_region.images, id);
+                    insert(&mut of_place.images, id);
                 }
             }
-            Some(Ami::Parameter(name)) => insert(&mut of_region.parameters, name),
+            Some(Ami::Parameter(name)) => insert(&mut of_place.parameters, name),
             None => {}
         }
     }
@@ -52,7 +52,7 @@ fn insert(set: &mut BTreeSet<String>, text: &str) {
     }
 }
 
-/// What EC2 answered of one region.
+/// What EC2 answered of one place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegionFacts {
     /// Types by name.
@@ -64,4 +64,4 @@ pub struct RegionFacts {
 }
 
 /// What EC2 answered.
-pub type Facts = BTreeMap<Region, RegionFacts>;
+pub type Facts = BTreeMap<Place, RegionFacts>;

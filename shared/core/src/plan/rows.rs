@@ -103,7 +103,7 @@ pub fn plan(
         let shape = match known.entry((Arc::as_ptr(settings), lane_id.clone())) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
-                let of_region = facts.get(&lane_id.region).unwrap_or(&empty);
+                let of_region = facts.get(&lane_id.place()).unwrap_or(&empty);
                 let at = if uniform {
                     String::new()
                 } else {

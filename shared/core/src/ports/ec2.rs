@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use crate::account::AccountId;
 use crate::ids::{ClientToken, InstanceArn, Market, SweepId};
 use crate::region::Region;
 use crate::rows::{Rung, Shape};
@@ -113,6 +114,15 @@ pub enum Ec2Error {
     /// No answer, or a failure inside EC2. Whether it took effect is not known: the same call again.
     #[error("EC2 did not answer: {0}")]
     Transient(String),
+}
+
+/// EC2 of more accounts than one. The other ports of this file speak to one account: the home account, or the one that
+/// [`InAccounts::of`] was asked for.
+pub trait InAccounts: Sized {
+    /// The same in `account`; `None` is the home account. It costs nothing: the account is asked for credentials when the
+    /// first call is made, and an account that gives none answers that call with [`Ec2Error::Refused`].
+    #[must_use]
+    fn of(&self, account: Option<AccountId>) -> Self;
 }
 
 /// Launches instances.

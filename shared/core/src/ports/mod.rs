@@ -6,8 +6,8 @@ mod offers;
 mod services;
 
 pub use ec2::{
-    CloudInstance, Ec2Error, EndInstances, InstanceState, LaunchInstances, LaunchRequest,
-    ListInstances, StopInstances, Template,
+    CloudInstance, Ec2Error, EndInstances, InAccounts, InstanceState, LaunchInstances,
+    LaunchRequest, ListInstances, StopInstances, Template,
 };
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
 pub use offers::{DescribeOffers, ImageFacts, TypeFacts};
