@@ -1,7 +1,7 @@
 //! How a member's life follows from what is observed of its instance.
 
 use crate::ports::InstanceState;
-use crate::rows::{MemberRow, OnComplete, Report};
+use crate::rows::{Addresses, MemberRow, OnComplete, Report};
 use crate::state::{IllegalMove, MemberState, SweepStatus};
 
 /// EC2's state-reason codes of a spot instance that it took back (Amazon EC2 API Reference, StateReason).
@@ -24,6 +24,8 @@ pub enum Observation {
     SpotNotice,
     /// It has reported the end of its program; the report is in the ledger.
     Reported,
+    /// EC2 shows it at these addresses.
+    At(Addresses),
 }
 
 /// What an observation is judged by, beside the member itself.
@@ -62,6 +64,8 @@ pub fn observe(
         Observation::State(InstanceState::Stopping | InstanceState::Stopped, reason) => {
             // A stopped instance runs nothing and takes no slot; its member is over unless it had reported before.
             next.live = false;
+            // EC2 gives the public address to others (Amazon EC2 User Guide, "Public IPv4 addresses").
+            next.addresses.public_ip = None;
             end(&mut next, reason.as_deref(), around)?;
         }
         Observation::State(InstanceState::ShuttingDown | InstanceState::Terminated, reason) => {
@@ -85,6 +89,11 @@ pub fn observe(
             // With `terminate` the member ends with its instance, so that "completed" means that nothing runs any more.
             if around.on_complete != OnComplete::Terminate && around.report.is_some() {
                 end(&mut next, None, around)?;
+            }
+        }
+        Observation::At(addresses) => {
+            if !member.state.is_ended() && *addresses != Addresses::default() {
+                next.addresses = addresses.clone();
             }
         }
     }
@@ -281,6 +290,10 @@ mod tests {
             Just(Observation::Gone),
             Just(Observation::SpotNotice),
             Just(Observation::Reported),
+            (0_u8..3).prop_map(|last| Observation::At(Addresses {
+                private_ip: Some([10, 0, 0, last].into()),
+                ..Addresses::default()
+            })),
         ]
     }
 

@@ -360,9 +360,11 @@ pub async fn reconcile(
     let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
     let mut observations: Vec<(InstanceArn, Observation)> = instances
         .iter()
-        .map(|i| {
-            let seen = Observation::State(i.state, i.state_reason.clone());
-            (i.arn.clone(), seen)
+        .flat_map(|i| {
+            let state = Observation::State(i.state, i.state_reason.clone());
+            let place = Observation::At(i.addresses.clone());
+            let seen = [place, state];
+            seen.map(|seen| (i.arn.clone(), seen))
         })
         .collect();
     let shown: BTreeSet<&InstanceArn> = instances.iter().map(|i| &i.arn).collect();

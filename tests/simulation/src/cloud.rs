@@ -10,6 +10,7 @@ use spawn_core::ports::{
     LaunchRequest, ListInstances, StopInstances, Template,
 };
 use spawn_core::region::Region;
+use spawn_core::rows::Addresses;
 
 use crate::faults::Faults;
 
@@ -189,6 +190,7 @@ impl State {
         let mut instances = Vec::new();
         for _ in 0..count {
             state.next_id += 1;
+            let ordinal = u32::try_from(state.next_id).unwrap_or(u32::MAX);
             // Ids that do not ascend with the launch, as EC2's do not.
             let id = state.next_id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             instances.push(CloudInstance {
@@ -205,6 +207,10 @@ impl State {
                 market: request.rung.market,
                 availability_zone: format!("{}a", request.region),
                 launched_at: state.now,
+                addresses: Addresses {
+                    private_ip: Some(std::net::Ipv4Addr::from_bits(0x0a00_0000 + ordinal)),
+                    ..Addresses::default()
+                },
                 state_reason: None,
             });
         }

@@ -143,6 +143,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         budget: None,
         results_bucket: "results".to_owned(),
         topics: Vec::new(),
+        dns_label: None,
     }
 }
 

@@ -5,6 +5,7 @@ use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, Reservation};
 use spawn_core::ids::{InstanceArn, Market, SweepId};
 use spawn_core::ports::{CloudInstance, Ec2Error, InstanceState, ListInstances};
 use spawn_core::region::Region;
+use spawn_core::rows::Addresses;
 
 use super::{Ec2, errors};
 
@@ -106,11 +107,25 @@ pub(super) fn cloud_instance(
         launched_at: launched_at
             .and_then(|ms| u64::try_from(ms).ok())
             .unwrap_or(0),
+        addresses: addresses(instance),
         state_reason: instance
             .state_reason()
             .and_then(|reason| reason.code())
             .map(str::to_owned),
     })
+}
+
+/// Where an instance can be reached. What EC2 shows and is no address is none.
+fn addresses(instance: &Instance) -> Addresses {
+    Addresses {
+        private_ip: instance
+            .private_ip_address()
+            .and_then(|text| text.parse().ok()),
+        public_ip: instance
+            .public_ip_address()
+            .and_then(|text| text.parse().ok()),
+        ipv6: instance.ipv6_address().and_then(|text| text.parse().ok()),
+    }
 }
 
 /// The partition that a region belongs to (AWS General Reference, "Amazon Resource Names").
@@ -141,6 +156,9 @@ mod tests {
             .instance_lifecycle(InstanceLifecycleType::Spot)
             .launch_time(DateTime::from_secs(1_700_000_000))
             .placement(Placement::builder().availability_zone("eu-west-1a").build())
+            .private_ip_address("10.0.0.7")
+            .public_ip_address("")
+            .ipv6_address("2001:db8::7")
             .state(
                 Ec2State::builder()
                     .name(InstanceStateName::from(state))
@@ -166,6 +184,12 @@ mod tests {
         assert_eq!(instance.instance_type, "c5.large");
         assert_eq!(instance.market, Market::Spot);
         assert_eq!(instance.availability_zone, "eu-west-1a");
+        let addresses = Addresses {
+            private_ip: "10.0.0.7".parse().ok(),
+            public_ip: None,
+            ipv6: "2001:db8::7".parse().ok(),
+        };
+        assert_eq!(instance.addresses, addresses);
         assert_eq!(instance.launched_at, 1_700_000_000_000);
         assert_eq!(
             instance.state_reason.as_deref(),

@@ -191,6 +191,7 @@ pub fn record(
             member.instance_type = Some(instance.instance_type.clone());
             member.market = Some(instance.market);
             member.availability_zone = Some(instance.availability_zone.clone());
+            member.addresses = instance.addresses.clone();
             member.attempt = Some(attempt.token.clone());
             member.launched_at = Some(instance.launched_at);
             member.ttl_deadline = program.ttl_s.map(|ttl| instance.launched_at + ttl * 1000);

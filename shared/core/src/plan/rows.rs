@@ -121,6 +121,7 @@ pub fn plan(
         shapes.push(shape);
         members.push(MemberRow {
             name: member.name.clone(),
+            dns_name: settings.dns_name.clone(),
             params: serde_json::Value::Object(member.params.clone()).to_string(),
             program: programs.number_of(sweep, settings, &context.sweep_id),
             ..MemberRow::planned(
@@ -198,6 +199,7 @@ fn sweep_row(
             .clone()
             .unwrap_or_else(|| context.results_bucket.clone()),
         topics,
+        dns_label: None,
     }
 }
 

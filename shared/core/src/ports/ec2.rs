@@ -5,7 +5,7 @@ use std::future::Future;
 use crate::account::AccountId;
 use crate::ids::{ClientToken, InstanceArn, Market, SweepId};
 use crate::region::Region;
-use crate::rows::{Rung, Shape};
+use crate::rows::{Addresses, Rung, Shape};
 
 /// The launch template of one shape of a sweep in one region: what every instance of the shape has in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct CloudInstance {
     pub availability_zone: String,
     /// When it was launched (or last started), in ms since 1970.
     pub launched_at: u64,
+    /// Where it can be reached; nothing that EC2 has not given yet.
+    pub addresses: Addresses,
     /// EC2's code of why it is in its state, such as `Server.SpotInstanceTermination`, if EC2 says.
     pub state_reason: Option<String>,
 }

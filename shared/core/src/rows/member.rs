@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{shard_pk, versioned};
+use super::{Addresses, shard_pk, versioned};
 use crate::ids::{ClientToken, InstanceArn, LaneId, Market, SweepId};
 use crate::ledger::{Key, Stored};
 use crate::state::MemberState;
@@ -20,6 +20,9 @@ pub struct MemberRow {
     pub index: u32,
     /// The member's name, if the document gives one.
     pub name: Option<String>,
+    /// The label that the document wants for it in DNS, beside its index or name.
+    #[serde(default)]
+    pub dns_name: Option<String>,
     /// Counts the changes.
     pub version: u64,
     /// Where it is in its life.
@@ -42,6 +45,9 @@ pub struct MemberRow {
     pub market: Option<Market>,
     /// Where its instance is.
     pub availability_zone: Option<String>,
+    /// Where its instance can be reached. Written with the launch, and again when EC2 shows something else.
+    #[serde(flatten)]
+    pub addresses: Addresses,
     /// The token of the attempt that launched it.
     pub attempt: Option<ClientToken>,
     /// When EC2 launched its instance, in ms since 1970.
@@ -85,6 +91,7 @@ impl MemberRow {
             shards,
             index,
             name: None,
+            dns_name: None,
             version: 0,
             state: MemberState::Planned,
             reason: None,
@@ -96,6 +103,7 @@ impl MemberRow {
             instance_type: None,
             market: None,
             availability_zone: None,
+            addresses: Addresses::default(),
             attempt: None,
             launched_at: None,
             running_at: None,

@@ -1,5 +1,6 @@
 //! The rows of the ledger: what each holds, who writes it, who reads it.
 
+mod addresses;
 mod attempt;
 mod instance;
 mod lane;
@@ -7,6 +8,7 @@ mod member;
 mod program;
 mod sweep;
 
+pub use addresses::Addresses;
 pub use attempt::{AttemptRow, AttemptState, BatchRow, Rung, attempt_key, batch_key};
 pub use instance::{InstanceRow, Report, instance_key};
 pub use lane::{LaneRow, OpenAttempt, Shape, SlotRow, lane_key, slot_key};

@@ -73,6 +73,9 @@ pub struct SweepRow {
     pub results_bucket: String,
     /// The SNS topics to tell of the end.
     pub topics: Vec<String>,
+    /// The sweep's label in DNS; `None` when its members get no names.
+    #[serde(default)]
+    pub dns_label: Option<String>,
 }
 
 /// The row of `sweep`.
