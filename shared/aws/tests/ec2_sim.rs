@@ -59,12 +59,8 @@ fn template() -> Template {
         shape: Shape {
             instance_types: vec!["t3.micro".to_owned()],
             ami: IMAGE.to_owned(),
-            key_name: None,
             instance_profile: "spawn-instance-profile".to_owned(),
-            security_group_ids: Vec::new(),
-            subnet_ids: Vec::new(),
-            availability_zone: None,
-            on_demand_fallback: false,
+            ..Shape::default()
         },
         user_data: "#!/bin/sh\ntrue\n".to_owned(),
     }

@@ -136,6 +136,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         lanes,
         max_concurrent,
         max_concurrent_per_region: None,
+        max_in: BTreeMap::new(),
         counts: Counts::planned(members),
         live: 0,
         completion_token: None,
@@ -369,6 +370,9 @@ fn planned_rows(sweep: &SweepRow) -> Vec<Result<Row, LedgerError>> {
                 pending: u32::try_from(indices.len()).unwrap_or(u32::MAX),
                 launch_delay_s: 0,
                 ttl_s: Some(3600),
+                peers: Vec::new(),
+                movable_shapes: 0,
+                opportunistic: false,
             }
             .row(),
         );
@@ -381,12 +385,8 @@ fn shape() -> Shape {
     Shape {
         instance_types: vec!["c5.large".to_owned(), "m5.large".to_owned()],
         ami: "ami-1".to_owned(),
-        key_name: None,
         instance_profile: "spawn-instance-profile".to_owned(),
-        security_group_ids: Vec::new(),
-        subnet_ids: Vec::new(),
-        availability_zone: None,
-        on_demand_fallback: false,
+        ..Shape::default()
     }
 }
 

@@ -8,15 +8,17 @@ use aws_sdk_ec2::types::{
     InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceType,
     LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
     LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
-    LaunchTemplateInstanceMetadataTagsState, LaunchTemplateSpecification, MarketType, Placement,
-    RequestLaunchTemplateData, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
-    Tag, TagSpecification,
+    LaunchTemplateInstanceMetadataTagsState,
+    LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplatePlacementRequest,
+    LaunchTemplateSpecification, MarketType, Placement, RequestLaunchTemplateData, ResourceType,
+    ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag, TagSpecification,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use spawn_core::ids::{ClientToken, Market};
 use spawn_core::ports::{CloudInstance, Ec2Error, LaunchInstances, LaunchRequest, Template};
 use spawn_core::region::Region;
+use spawn_core::rows::Efa;
 
 use super::instances::{cloud_instance, described};
 use super::{Ec2, errors};
@@ -139,14 +141,40 @@ fn template_data(template: &Template) -> RequestLaunchTemplateData {
         .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Disabled)
         .build();
     let groups = Some(shape.security_group_ids.clone()).filter(|groups| !groups.is_empty());
+    // EC2 takes security groups of the instance or of its interfaces, not both (InvalidParameterCombination).
+    let (groups, of_adapter) = match &shape.efa {
+        None => (groups, None),
+        Some(efa) => (None, Some(adapter(efa, groups))),
+    };
+    let placement = shape.placement_group.as_ref().map(|group| {
+        let placement = LaunchTemplatePlacementRequest::builder();
+        placement.group_name(&group.name).build()
+    });
     RequestLaunchTemplateData::builder()
         .image_id(&shape.ami)
         .user_data(STANDARD.encode(&template.user_data))
         .iam_instance_profile(profile)
         .set_key_name(shape.key_name.clone())
         .set_security_group_ids(groups)
+        .set_network_interfaces(of_adapter.map(|adapter| vec![adapter]))
+        .set_placement(placement)
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .metadata_options(metadata)
+        .build()
+}
+
+/// The Elastic Fabric Adapter as the instance's first network interface ("Launch EC2 instances with an EFA", Amazon EC2 User
+/// Guide). It is deleted with the instance, as an interface that EC2 makes by itself is.
+fn adapter(
+    efa: &Efa,
+    groups: Option<Vec<String>>,
+) -> LaunchTemplateInstanceNetworkInterfaceSpecificationRequest {
+    LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
+        .device_index(0)
+        .interface_type("efa")
+        .set_subnet_id(efa.subnet_id.clone())
+        .set_groups(groups)
+        .delete_on_termination(true)
         .build()
 }
 
@@ -178,7 +206,7 @@ fn tags(resource: ResourceType, tags: &[(String, String)]) -> TagSpecification {
 
 #[cfg(test)]
 mod tests {
-    use spawn_core::rows::Shape;
+    use spawn_core::rows::{PlacementGroup, Shape};
 
     use super::*;
 
@@ -188,12 +216,8 @@ mod tests {
             shape: Shape {
                 instance_types: vec!["t3.micro".to_owned()],
                 ami: "ami-1".to_owned(),
-                key_name: None,
                 instance_profile: "spawn-instance-profile".to_owned(),
-                security_group_ids: Vec::new(),
-                subnet_ids: Vec::new(),
-                availability_zone: None,
-                on_demand_fallback: false,
+                ..Shape::default()
             },
             user_data: "#!/bin/sh\n".to_owned(),
         }
@@ -217,6 +241,31 @@ mod tests {
             data.iam_instance_profile().unwrap().name(),
             Some("spawn-instance-profile")
         );
+    }
+
+    #[test]
+    fn an_adapter_takes_the_security_groups_and_the_subnet_to_itself() {
+        let mut template = template();
+        template.shape.security_group_ids = vec!["sg-1".to_owned()];
+        template.shape.placement_group = Some(PlacementGroup {
+            name: "tight".to_owned(),
+            is_own: false,
+        });
+        template.shape.efa = Some(Efa {
+            subnet_id: Some("subnet-1".to_owned()),
+        });
+        let data = template_data(&template);
+        assert!(data.security_group_ids().is_empty());
+        let [adapter] = data.network_interfaces() else {
+            panic!("{data:?}");
+        };
+        assert_eq!(adapter.interface_type(), Some("efa"));
+        assert_eq!(adapter.groups(), ["sg-1"]);
+        assert_eq!(adapter.subnet_id(), Some("subnet-1"));
+        let group = data
+            .placement()
+            .and_then(|placement| placement.group_name());
+        assert_eq!(group, Some("tight"));
     }
 
     #[test]

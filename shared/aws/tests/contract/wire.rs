@@ -172,9 +172,7 @@ async fn a_template_holds_what_all_instances_of_a_shape_share() {
             key_name: Some("key".to_owned()),
             instance_profile: "spawn-instance-profile".to_owned(),
             security_group_ids: vec!["sg-1".to_owned()],
-            subnet_ids: Vec::new(),
-            availability_zone: None,
-            on_demand_fallback: false,
+            ..Shape::default()
         },
         user_data: "#!/bin/sh\n".to_owned(),
     };

@@ -114,7 +114,10 @@ fn take_slots(sweep: &SweepRow, lane: &LaneRow, count: u32) -> Write {
     )];
     let limits = [
         (path(&["live"]), sweep.max_concurrent),
-        (path(&["live_in", &region]), sweep.max_concurrent_per_region),
+        (
+            path(&["live_in", &region]),
+            sweep.max_in_region(&lane.lane.region),
+        ),
     ];
     for (counter, limit) in limits {
         if let Some(limit) = limit {

@@ -61,12 +61,10 @@ mod tests {
         Shape {
             instance_types: owned(types),
             ami: "ami-1".to_owned(),
-            key_name: None,
             instance_profile: "profile".to_owned(),
-            security_group_ids: Vec::new(),
             subnet_ids: owned(subnets),
-            availability_zone: None,
             on_demand_fallback,
+            ..Shape::default()
         }
     }
 

@@ -183,6 +183,7 @@ fn sweep_row(
         lanes: lanes.keys().cloned().collect(),
         max_concurrent: sweep.max_concurrent,
         max_concurrent_per_region: sweep.max_concurrent_per_region,
+        max_in: BTreeMap::new(),
         counts: Counts::planned(members),
         live: 0,
         live_in: lanes.keys().map(|lane| (lane.region, 0)).collect(),
@@ -303,6 +304,9 @@ impl LaneDraft {
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
             launch_delay_s: sweep.launch_delay_s,
             ttl_s: (!self.endless).then_some(self.ttl_s),
+            peers: Vec::new(),
+            movable_shapes: 0,
+            opportunistic: false,
         }
     }
 }

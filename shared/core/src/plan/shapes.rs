@@ -46,6 +46,9 @@ pub(crate) fn shape_of(
         security_group_ids: settings.security_group_ids.clone(),
         subnet_ids: settings.subnet_ids.clone(),
         availability_zone: settings.availability_zone.clone(),
+        zones: Vec::new(),
+        placement_group: None,
+        efa: None,
         on_demand_fallback: settings.spot == Spot::SpotThenOnDemand,
     })
 }

@@ -10,5 +10,7 @@ pub use ec2::{
     LaunchRequest, ListInstances, StopInstances, Template,
 };
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
-pub use offers::{DescribeOffers, ImageFacts, TypeFacts};
+pub use offers::{
+    Accelerator, AcceleratorKind, DescribeOffers, ImageFacts, ReadQuotas, RunningVcpus, TypeFacts,
+};
 pub use services::{Objects, ReadParameters, ServiceError};

@@ -7,7 +7,7 @@ use crate::ids::{LaneId, SweepId};
 use crate::ledger::{Key, Stored};
 
 /// What an instance needs to be launched with; members of one shape can be launched by one call.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shape {
     /// Instance types in the order in which they are tried.
     pub instance_types: Vec<String>,
@@ -23,8 +23,35 @@ pub struct Shape {
     pub subnet_ids: Vec<String>,
     /// The availability zone, if the document names one.
     pub availability_zone: Option<String>,
+    /// The availability zones that offer the types, in the order in which they are tried; none: whichever EC2 chooses. Given
+    /// only without subnets and without a zone of the document's own, which leave no choice.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// Whether to fall back to on-demand when there is no spot capacity.
     pub on_demand_fallback: bool,
+    /// The placement group, if any.
+    #[serde(default)]
+    pub placement_group: Option<PlacementGroup>,
+    /// Whether the instances have an Elastic Fabric Adapter.
+    #[serde(default)]
+    pub efa: Option<Efa>,
+}
+
+/// The placement group that instances are launched into.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlacementGroup {
+    /// Its name, unique in account and region.
+    pub name: String,
+    /// Whether it is the sweep's own: created before the first launch, with strategy cluster, and deleted at the sweep's end.
+    pub is_own: bool,
+}
+
+/// An Elastic Fabric Adapter as an instance's network interface. It is part of the launch template, since EC2 takes subnet
+/// and security groups either of the instance or of its interfaces.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Efa {
+    /// The subnet; `None`: the default one. A shape with an adapter has no `subnet_ids`.
+    pub subnet_id: Option<String>,
 }
 
 /// The row of a lane (`SWEEP#id` / `LANE#us-east-1.spot`). Written by plan-sweep, then by the lane's launch-batch; the slot
@@ -59,6 +86,18 @@ pub struct LaneRow {
     pub launch_delay_s: u64,
     /// The longest ttl of its members in seconds; `None` when one has none.
     pub ttl_s: Option<u64>,
+    /// The lanes of the same market, in order of preference, that members of this one may be launched in instead; none when
+    /// the document ties members to their regions.
+    #[serde(default)]
+    pub peers: Vec<LaneId>,
+    /// So many of the first `shapes` stand under the same number in every peer, and their members may move there. Shapes
+    /// after these are tied to the lane.
+    #[serde(default)]
+    pub movable_shapes: u32,
+    /// Whether a peer that has capacity may take members that merely wait here (`distribution: opportunistic`), and not only
+    /// those that this lane has no capacity for.
+    #[serde(default)]
+    pub opportunistic: bool,
 }
 
 /// Names an attempt of a lane.

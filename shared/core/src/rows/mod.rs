@@ -11,7 +11,7 @@ mod sweep;
 pub use addresses::Addresses;
 pub use attempt::{AttemptRow, AttemptState, BatchRow, Rung, attempt_key, batch_key};
 pub use instance::{InstanceRow, Report, instance_key};
-pub use lane::{LaneRow, OpenAttempt, Shape, SlotRow, lane_key, slot_key};
+pub use lane::{Efa, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, lane_key, slot_key};
 pub use member::{MemberRow, member_key};
 pub use program::{OnComplete, ProgramRow, program_key};
 pub(crate) use sweep::count_move;

@@ -55,6 +55,9 @@ pub struct SweepRow {
     pub max_concurrent: Option<u32>,
     /// The most instances at a time in each region, if limited.
     pub max_concurrent_per_region: Option<u32>,
+    /// The most instances at a time in regions whose vCPU quota has room for no more. Written by plan-sweep.
+    #[serde(default)]
+    pub max_in: BTreeMap<Region, u32>,
     /// Members by state; moves in the same transaction as the members.
     pub counts: Counts,
     /// Instances that exist or are about to be asked for: the slots taken of `max_concurrent`.
@@ -115,7 +118,17 @@ impl SweepRow {
             })
         };
         let taken = self.live_in.get(region).copied().unwrap_or(0);
-        free(self.max_concurrent, self.live).min(free(self.max_concurrent_per_region, taken))
+        free(self.max_concurrent, self.live).min(free(self.max_in_region(region), taken))
+    }
+
+    /// The most instances at a time in `region`, if limited: by the document, or by what the region's quota has room for.
+    #[must_use]
+    pub fn max_in_region(&self, region: &Region) -> Option<u32> {
+        let limits = [
+            self.max_concurrent_per_region,
+            self.max_in.get(region).copied(),
+        ];
+        limits.into_iter().flatten().min()
     }
 
     /// The key of the member `index`.
