@@ -19,6 +19,31 @@ pub fn format_iso(ms: u64) -> String {
         .unwrap_or_else(|| format!("{ms} ms after 1970"))
 }
 
+/// The calendar month (UTC) of a time in ms since 1970: its hours, and when it ends.
+#[must_use]
+pub fn month_of(ms: u64) -> (u32, u64) {
+    let nanos = i128::from(ms) * 1_000_000;
+    let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(nanos) else {
+        return (MONTH_HOURS, u64::MAX);
+    };
+    let days = time.month().length(time.year());
+    let day_ms = ms - ms % DAY_MS;
+    let left = u64::from(days - time.day()) + 1;
+    (u32::from(days) * 24, day_ms + left * DAY_MS)
+}
+
+/// The hours of a month that the calendar does not reach.
+const MONTH_HOURS: u32 = 720;
+
+/// A day in ms.
+pub const DAY_MS: u64 = 24 * 3_600_000;
+
+/// The day of a time in ms since 1970, as `2026-01-22`.
+#[must_use]
+pub fn day(ms: u64) -> String {
+    format_iso(ms).chars().take(10).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +57,22 @@ mod tests {
         );
         assert_eq!(format_iso(1_500), "1970-01-01T00:00:01.5Z");
         assert_eq!(parse_iso("yesterday"), None);
+    }
+
+    #[test]
+    fn a_month_has_the_hours_of_the_calendar() {
+        for (text, hours, end) in [
+            ("2026-01-31T23:59:59Z", 744, "2026-02-01T00:00:00Z"),
+            ("2026-02-01T00:00:00Z", 672, "2026-03-01T00:00:00Z"),
+            ("2028-02-10T00:00:00Z", 696, "2028-03-01T00:00:00Z"),
+            ("2026-12-01T00:00:00Z", 744, "2027-01-01T00:00:00Z"),
+        ] {
+            let (got, until) = month_of(parse_iso(text).unwrap());
+            assert_eq!((got, format_iso(until)), (hours, end.to_owned()), "{text}");
+        }
+        assert_eq!(
+            day(parse_iso("2026-01-22T10:00:00Z").unwrap()),
+            "2026-01-22"
+        );
     }
 }
