@@ -20,6 +20,7 @@ pub mod plan;
 pub mod ports;
 pub mod prices;
 pub mod ranges;
+pub mod reap;
 pub mod region;
 pub mod rows;
 pub mod settle;

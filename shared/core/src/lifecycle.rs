@@ -1,6 +1,7 @@
 //! How a member's life follows from what is observed of its instance.
 
 use crate::ports::InstanceState;
+use crate::reap::deadline;
 use crate::rows::{Addresses, MemberRow, OnComplete, Report};
 use crate::state::{IllegalMove, MemberState, SweepStatus};
 
@@ -55,18 +56,9 @@ pub fn observe(
     let mut next = member.clone();
     match observation {
         Observation::State(InstanceState::Pending, _) => {}
-        Observation::State(InstanceState::Running, _) => {
-            if member.state == MemberState::Launching {
-                become_state(&mut next, MemberState::Running)?;
-                next.running_at = Some(around.now);
-            }
-        }
+        Observation::State(InstanceState::Running, _) => run(&mut next, around.now)?,
         Observation::State(InstanceState::Stopping | InstanceState::Stopped, reason) => {
-            // A stopped instance runs nothing and takes no slot; its member is over unless it had reported before.
-            next.live = false;
-            // EC2 gives the public address to others (Amazon EC2 User Guide, "Public IPv4 addresses").
-            next.addresses.public_ip = None;
-            end(&mut next, reason.as_deref(), around)?;
+            stop(&mut next, reason.as_deref(), around)?;
         }
         Observation::State(InstanceState::ShuttingDown | InstanceState::Terminated, reason) => {
             next.live = false;
@@ -98,6 +90,62 @@ pub fn observe(
         }
     }
     Ok((next != *member).then_some(next))
+}
+
+/// A member's instance runs, for the first time or again.
+fn run(next: &mut MemberRow, now: u64) -> Result<(), IllegalMove> {
+    if let Some(paused_at) = next.paused_at.take() {
+        let deadline = next.ttl_deadline;
+        next.ttl_deadline = deadline.map(|d| deadline::after_pause(d, paused_at, now));
+        next.reaping = None;
+    }
+    match next.state {
+        MemberState::Launching => {
+            become_state(next, MemberState::Running)?;
+            next.running_at = Some(now);
+        }
+        MemberState::Stopped => {
+            become_state(next, MemberState::Running)?;
+            next.live = true;
+            next.reason = None;
+        }
+        MemberState::Planned
+        | MemberState::Running
+        | MemberState::Completed
+        | MemberState::Failed
+        | MemberState::Interrupted
+        | MemberState::Reaped => {}
+    }
+    Ok(())
+}
+
+/// A member's instance is stopped or hibernated: it runs nothing and takes no slot, and its time stands still. Its member
+/// is over if it had reported, or if EC2 took a spot instance back; else it waits for its start.
+fn stop(
+    next: &mut MemberRow,
+    reason: Option<&str>,
+    around: &Circumstances,
+) -> Result<(), IllegalMove> {
+    next.live = false;
+    // EC2 gives the public address to others (Amazon EC2 User Guide, "Public IPv4 addresses").
+    next.addresses.public_ip = None;
+    if next.paused_at.is_none() {
+        next.paused_at = Some(around.now);
+    }
+    let is_lost =
+        next.spot_notice_at.is_some() || reason.is_some_and(|code| SPOT_LOSS.contains(&code));
+    if around.report.is_some() || is_lost {
+        return end(next, reason, around);
+    }
+    if matches!(next.state, MemberState::Launching | MemberState::Running) {
+        become_state(next, MemberState::Stopped)?;
+        next.reason = Some(match (&next.reaping, reason) {
+            (Some(reaping), _) => format!("stopped: {}", reaping.words()),
+            (None, Some(code)) => format!("stopped ({code})"),
+            (None, None) => "stopped".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Brings a member that has not ended to its end.
@@ -144,6 +192,13 @@ fn verdict(
     if member.spot_notice_at.is_some() || reason.is_some_and(|r| SPOT_LOSS.contains(&r)) {
         return (MemberState::Interrupted, Some(SPOT_LOSS_WORDS.to_owned()));
     }
+    // What was stopped for one reason and is drained later ends because of the drain.
+    let is_drained = around.sweep == SweepStatus::Draining && member.paused_at.is_some();
+    if let Some(reaping) = &member.reaping
+        && !is_drained
+    {
+        return (MemberState::Reaped, Some(reaping.words()));
+    }
     if around.sweep == SweepStatus::Draining {
         return (
             MemberState::Reaped,
@@ -152,6 +207,7 @@ fn verdict(
     }
     if member
         .ttl_deadline
+        .filter(|_| member.paused_at.is_none())
         .is_some_and(|deadline| around.now + TTL_SLACK_MS >= deadline)
     {
         return (MemberState::Reaped, Some("its ttl passed".to_owned()));
@@ -275,6 +331,45 @@ mod tests {
         }
     }
 
+    fn seen(member: &MemberRow, state: InstanceState, now: u64) -> MemberRow {
+        let around = Circumstances {
+            now,
+            ..around(None, OnComplete::Terminate)
+        };
+        let seen = observe(member, &Observation::State(state, None), &around).unwrap();
+        seen.unwrap_or_else(|| member.clone())
+    }
+
+    #[test]
+    fn a_stopped_member_waits_for_its_start_and_its_time_stands_still() {
+        let running = seen(&member(), InstanceState::Running, 10);
+        let stopped = seen(&running, InstanceState::Stopping, 400_000);
+        assert_eq!(
+            (stopped.state, stopped.live, stopped.ended_at),
+            (MemberState::Stopped, false, None)
+        );
+        // Seen again, long after its time would have been over.
+        let stopped = seen(&stopped, InstanceState::Stopped, 9_000_000);
+        assert_eq!(stopped.paused_at, Some(400_000));
+        let resumed = seen(&stopped, InstanceState::Running, 9_400_000);
+        assert_eq!((resumed.state, resumed.live), (MemberState::Running, true));
+        assert_eq!(resumed.ttl_deadline, Some(10_000_000));
+        assert_eq!((resumed.paused_at, resumed.reason), (None, None));
+    }
+
+    #[test]
+    fn a_member_that_spawn_ends_says_why() {
+        let mut member = member();
+        member.reaping = Some(crate::reap::Reaping {
+            reason: crate::reap::ReapReason::Idle,
+            note: None,
+            at: 5,
+        });
+        let after = seen(&member, InstanceState::Terminated, 10);
+        assert_eq!(after.state, MemberState::Reaped);
+        assert_eq!(after.reason.as_deref(), Some("it was idle for too long"));
+    }
+
     fn any_observation() -> impl Strategy<Value = Observation> {
         use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
         let states = prop::sample::select(vec![
@@ -311,7 +406,8 @@ mod tests {
             for observation in observations {
                 let Some(next) = observe(&member, &observation, &around).unwrap() else { continue };
                 prop_assert!(next.state == member.state || member.state.may_become(next.state));
-                prop_assert!(member.live || !next.live);
+                prop_assert!(member.live || !next.live || member.state == MemberState::Stopped);
+                prop_assert!(!(next.live && next.state == MemberState::Stopped));
                 prop_assert_eq!(member.state.is_ended(), member.ended_at.is_some());
                 prop_assert!(!member.state.is_ended() || member.exit_code == next.exit_code);
                 prop_assert_eq!(observe(&next, &observation, &around).unwrap(), None);

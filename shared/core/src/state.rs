@@ -15,6 +15,8 @@ pub enum MemberState {
     Launching,
     /// Its instance runs.
     Running,
+    /// Its instance is stopped or hibernated, and can be started again.
+    Stopped,
     /// Its program ended with exit code 0.
     Completed,
     /// Its program failed, its instance was lost, or it could not be launched.
@@ -27,10 +29,11 @@ pub enum MemberState {
 
 impl MemberState {
     /// All states, in the order of a life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Planned,
         Self::Launching,
         Self::Running,
+        Self::Stopped,
         Self::Completed,
         Self::Failed,
         Self::Interrupted,
@@ -44,6 +47,7 @@ impl MemberState {
             Self::Planned => "planned",
             Self::Launching => "launching",
             Self::Running => "running",
+            Self::Stopped => "stopped",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
@@ -55,7 +59,7 @@ impl MemberState {
     #[must_use]
     pub fn is_ended(self) -> bool {
         match self {
-            Self::Planned | Self::Launching | Self::Running => false,
+            Self::Planned | Self::Launching | Self::Running | Self::Stopped => false,
             Self::Completed | Self::Failed | Self::Interrupted | Self::Reaped => true,
         }
     }
@@ -67,8 +71,9 @@ impl MemberState {
             // A planned member fails when its lane cannot launch.
             Self::Planned => matches!(next, Self::Launching | Self::Failed),
             // A `running` event may be lost, so every end is open to a launching member, too.
-            Self::Launching => next == Self::Running || next.is_ended(),
-            Self::Running => next.is_ended(),
+            Self::Launching => matches!(next, Self::Running | Self::Stopped) || next.is_ended(),
+            Self::Running => next == Self::Stopped || next.is_ended(),
+            Self::Stopped => next == Self::Running || next.is_ended(),
             // The one way back: a retry after an interruption.
             Self::Interrupted => next == Self::Planned,
             Self::Completed | Self::Failed | Self::Reaped => false,
@@ -226,7 +231,10 @@ impl Ended {
     #[must_use]
     pub fn of(&self, state: MemberState) -> i64 {
         match state {
-            MemberState::Planned | MemberState::Launching | MemberState::Running => 0,
+            MemberState::Planned
+            | MemberState::Launching
+            | MemberState::Running
+            | MemberState::Stopped => 0,
             MemberState::Completed => self.completed,
             MemberState::Failed => self.failed,
             MemberState::Interrupted => self.interrupted,

@@ -13,11 +13,12 @@ use crate::ledger::{
 };
 use crate::lifecycle::{Circumstances, Observation, observe};
 use crate::ports::{CloudInstance, InAccounts, ListInstances, WakeExecutions};
+use crate::reap::deadline;
 use crate::rows::{
     InstanceRow, MemberRow, OnComplete, ProgramRow, SlotRow, SweepRow, count_move, instance_key,
     member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
 };
-use crate::state::SweepStatus;
+use crate::state::{MemberState, SweepStatus};
 
 /// What came of a number of observations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,8 +38,8 @@ pub struct Applied {
 /// How often a transaction is rebuilt from fresh rows when another writer was faster.
 const TRIES_MAX: u32 = 8;
 
-/// Members in one transaction, beside the row of their sweep.
-const MEMBERS_MAX: usize = 99;
+/// Members in one transaction: each may need a second write, to its instance's row, beside the row of the sweep.
+const MEMBERS_MAX: usize = 49;
 
 /// Applies `observations` in their order. Repeating them changes nothing.
 ///
@@ -93,6 +94,7 @@ async fn apply_chunk(
         let mut writes = Vec::new();
         let mut changes = Changes::default();
         let mut to_stop = Vec::new();
+        let mut changed = 0;
         let members = require_all::<MemberRow>(ledger, keys).await?;
         let on_complete = on_complete(ledger, &members).await?;
         for (instance, before) in instances.iter().zip(members) {
@@ -126,11 +128,16 @@ async fn apply_chunk(
                 to_stop.push(instance.instance.clone());
             }
             if after != before {
+                changed += 1;
                 changes.add(&before, &after);
+                if let Some(deadline) = after.ttl_deadline
+                    && before.ttl_deadline != after.ttl_deadline
+                {
+                    writes.push(deadline::tell_instance(&instance.instance, deadline));
+                }
                 writes.push(after.replace()?);
             }
         }
-        let changed = writes.len();
         let additions = changes.additions();
         if !additions.is_empty() {
             writes.push(Write::Update {
@@ -184,10 +191,10 @@ impl Changes {
                 self.by(counter, by);
             }
         }
-        if before.live && !after.live {
-            for (counter, by) in slot_change(after.lane.region.as_str(), -1) {
-                self.by(counter, by);
-            }
+        // A member that is started again takes its slot back, free or not: its instance runs.
+        let slots = i64::from(after.live) - i64::from(before.live);
+        for (counter, by) in slot_change(after.lane.region.as_str(), slots) {
+            self.by(counter, by);
         }
     }
 
@@ -343,6 +350,11 @@ pub struct Reconciled {
     pub unseen: BTreeSet<InstanceArn>,
 }
 
+/// Whether a member's instance must be among those that EC2 shows.
+fn has_instance(member: &MemberRow) -> bool {
+    member.live || member.state == MemberState::Stopped
+}
+
 /// Brings the ledger in line with what EC2 shows of a sweep in one place. The cloud is listed first: a member that is
 /// recorded meanwhile is then newer than the list, and the grace keeps it.
 ///
@@ -372,7 +384,7 @@ pub async fn reconcile(
     for shard in 0..sweep.shards {
         let members: Vec<MemberRow> =
             ledger::load_all(ledger, &shard_pk(sweep_id, shard), "MEMBER#").await?;
-        let here = |member: &MemberRow| member.live && member.lane.place() == place;
+        let here = |member: &MemberRow| has_instance(member) && member.lane.place() == place;
         for member in members.into_iter().filter(here) {
             let Some(arn) = member.instance else { continue };
             if shown.contains(&arn) {

@@ -145,6 +145,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         results_bucket: "results".to_owned(),
         topics: Vec::new(),
         dns_label: None,
+        deadlines_changed_at: None,
     }
 }
 

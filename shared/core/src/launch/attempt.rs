@@ -204,16 +204,13 @@ pub fn record(
                     problem: error.to_string(),
                 }
             })?;
-            let row = InstanceRow {
-                instance: instance.arn.clone(),
-                sweep_id: sweep.sweep_id.clone(),
-                member_index: member.index,
+            let row = InstanceRow::assigned(
+                instance.arn.clone(),
+                sweep.sweep_id.clone(),
+                member.index,
                 assignment,
-                report_exit_code: None,
-                report_result_key: None,
-                report_at: None,
-                report_reason: None,
-            };
+                member.ttl_deadline,
+            );
             writes.push(member.replace()?);
             writes.push(Write::Put {
                 row: row.row()?,

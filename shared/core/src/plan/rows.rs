@@ -201,6 +201,7 @@ fn sweep_row(
             .unwrap_or_else(|| context.results_bucket.clone()),
         topics,
         dns_label: None,
+        deadlines_changed_at: None,
     }
 }
 

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{InstanceArn, SweepId};
 use crate::ledger::{Key, Stored};
 
-/// From an instance to its member (`INSTANCE#arn` / `INSTANCE`), and what the instance reads at boot. Created by
-/// launch-batch; afterwards only the instance itself writes to it, and only its `report_…` attributes.
+/// From an instance to its member (`INSTANCE#arn` / `INSTANCE`), and what the instance reads. Created by launch-batch.
+/// Afterwards the control plane sets `ttl_deadline` and `warning`, and the instance itself its `report_…` attributes and
+/// nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRow {
     /// The instance.
@@ -17,6 +18,11 @@ pub struct InstanceRow {
     pub member_index: u32,
     /// What it does; see [`crate::boot`].
     pub assignment: String,
+    /// When its time is over, in ms since 1970: the member's, where its instance can read it. The boot runner asks for it
+    /// every minute and sets the kill switch to it.
+    pub ttl_deadline: Option<u64>,
+    /// What idle-reaper has to say to whoever is logged in; the boot runner shows it once.
+    pub warning: Option<String>,
     /// The exit code of its program.
     pub report_exit_code: Option<i64>,
     /// The S3 key of its result, if it left one.
@@ -25,6 +31,14 @@ pub struct InstanceRow {
     pub report_at: Option<u64>,
     /// What it has to say beside the exit code.
     pub report_reason: Option<String>,
+    /// When it was last heard of, in ms since 1970; it writes when its activity changes, and now and then in between.
+    pub report_heartbeat_at: Option<u64>,
+    /// Whether it is at work, by its own measure: `busy`, `idle` or `unknown`.
+    pub report_activity: Option<String>,
+    /// Since when, in ms since 1970.
+    pub report_activity_since: Option<u64>,
+    /// What it was measured by, in words.
+    pub report_activity_note: Option<String>,
 }
 
 /// The key of an instance's row.
@@ -40,6 +54,33 @@ impl Stored for InstanceRow {
 }
 
 impl InstanceRow {
+    /// The row of an instance that has not said anything yet.
+    #[must_use]
+    pub fn assigned(
+        instance: InstanceArn,
+        sweep_id: SweepId,
+        member_index: u32,
+        assignment: String,
+        ttl_deadline: Option<u64>,
+    ) -> Self {
+        Self {
+            instance,
+            sweep_id,
+            member_index,
+            assignment,
+            ttl_deadline,
+            warning: None,
+            report_exit_code: None,
+            report_result_key: None,
+            report_at: None,
+            report_reason: None,
+            report_heartbeat_at: None,
+            report_activity: None,
+            report_activity_since: None,
+            report_activity_note: None,
+        }
+    }
+
     /// What the instance reported, if it did.
     #[must_use]
     pub fn report(&self) -> Option<Report> {

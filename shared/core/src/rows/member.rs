@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Addresses, shard_pk, versioned};
 use crate::ids::{ClientToken, InstanceArn, LaneId, Market, SweepId};
 use crate::ledger::{Key, Stored};
+use crate::reap::Reaping;
 use crate::state::MemberState;
 
 /// The row of a member (`SWEEP#id#nn` / `MEMBER#00042`). Written by plan-sweep, launch-batch, and whoever applies what was
@@ -54,8 +55,14 @@ pub struct MemberRow {
     pub launched_at: Option<u64>,
     /// When its instance was first seen running, in ms since 1970.
     pub running_at: Option<u64>,
-    /// When its time is over, in ms since 1970.
+    /// When its time is over, in ms since 1970: counted from the launch, moved on by the time that its instance is stopped,
+    /// and by who extends it. While `paused_at` is set it does not pass.
     pub ttl_deadline: Option<u64>,
+    /// Since when its instance is stopped or hibernated, in ms since 1970. Set and removed by who applies observations.
+    pub paused_at: Option<u64>,
+    /// That spawn is ending or stopping its instance, and why. Written by idle-reaper and the controls before they call EC2,
+    /// so that whoever sees the instance end knows the reason.
+    pub reaping: Option<Reaping>,
     /// When a spot interruption warning came, in ms since 1970.
     pub spot_notice_at: Option<u64>,
     /// When it came to its end, in ms since 1970.
@@ -108,6 +115,8 @@ impl MemberRow {
             launched_at: None,
             running_at: None,
             ttl_deadline: None,
+            paused_at: None,
+            reaping: None,
             spot_notice_at: None,
             ended_at: None,
             exit_code: None,

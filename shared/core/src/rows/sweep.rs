@@ -79,6 +79,8 @@ pub struct SweepRow {
     /// The sweep's label in DNS; `None` when its members get no names.
     #[serde(default)]
     pub dns_label: Option<String>,
+    /// When deadlines of members were last changed, in ms since 1970: the reaper looks again at what it saw before that.
+    pub deadlines_changed_at: Option<u64>,
 }
 
 /// The row of `sweep`.
@@ -104,8 +106,9 @@ impl SweepRow {
     /// Whether nothing more will happen to the sweep's members: all have ended, or it is drained and none lives.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let under_way =
-            self.counts.of(MemberState::Launching) + self.counts.of(MemberState::Running);
+        let under_way = self.counts.of(MemberState::Launching)
+            + self.counts.of(MemberState::Running)
+            + self.counts.of(MemberState::Stopped);
         self.is_complete() || (!self.status.may_launch() && self.live <= 0 && under_way == 0)
     }
 
