@@ -10,4 +10,5 @@ pub mod s3;
 pub mod sdk;
 pub mod sfn;
 pub mod ssm;
+pub mod stream;
 pub mod telemetry;

@@ -25,4 +25,5 @@ pub mod region;
 pub mod rows;
 pub mod settle;
 pub mod state;
+pub mod stream;
 pub mod track;

@@ -12,9 +12,9 @@ use spawn_core::ledger::{Key, LedgerError, Row};
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The name of the partition key.
-pub(super) const PK: &str = "pk";
+pub(crate) const PK: &str = "pk";
 /// The name of the sort key.
-pub(super) const SK: &str = "sk";
+pub(crate) const SK: &str = "sk";
 
 /// The item that holds only a key.
 pub(super) fn key_item(key: &Key) -> Item {

@@ -7,3 +7,4 @@ mod expression;
 mod item;
 
 pub use dynamo::DynamoLedger;
+pub(crate) use item::{PK, SK};
