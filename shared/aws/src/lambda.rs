@@ -80,6 +80,11 @@ fn diagnostic(error: &FunctionError) -> Diagnostic {
             // The message quotes the user's document, which does not belong in a log.
             tracing::info!(error_type, "sweep was refused");
         }
+        FunctionError::InvalidInput(_)
+        | FunctionError::NotFound(_)
+        | FunctionError::NotAllowed(_) => {
+            tracing::info!(error_type, error = error_message, "request was refused");
+        }
         FunctionError::Throttled(_) | FunctionError::Conflict(_) | FunctionError::Transient(_) => {
             tracing::warn!(
                 error_type,

@@ -10,6 +10,15 @@ pub enum FunctionError {
     /// The user's document is at fault; every fault is listed.
     #[error(transparent)]
     InvalidSweep(#[from] Faults),
+    /// What a control was asked for is not understood; every fault is listed.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// There is no such sweep, member or instance.
+    #[error("{0}")]
+    NotFound(String),
+    /// What a control was asked for cannot be done as things are: the sweep is over, the instance is protected.
+    #[error("{0}")]
+    NotAllowed(String),
     /// A service asks for fewer requests. Try again later.
     #[error("throttled: {0}")]
     Throttled(String),
@@ -33,6 +42,9 @@ impl FunctionError {
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::InvalidSweep(_) => "InvalidSweep",
+            Self::InvalidInput(_) => "InvalidInput",
+            Self::NotFound(_) => "NotFound",
+            Self::NotAllowed(_) => "NotAllowed",
             Self::Throttled(_) => "Spawn.Throttled",
             Self::Conflict(_) => "Spawn.Conflict",
             Self::Transient(_) => "Spawn.Transient",

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod boot;
 pub mod clock;
+pub mod control;
 pub mod cost;
 pub mod document;
 pub mod drain;

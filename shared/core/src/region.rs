@@ -103,6 +103,18 @@ impl Region {
         self.0
     }
 
+    /// The partition that it belongs to (AWS General Reference, "Amazon Resource Names").
+    #[must_use]
+    pub fn partition(self) -> &'static str {
+        if self.0.starts_with("cn-") {
+            "aws-cn"
+        } else if self.0.starts_with("us-gov-") {
+            "aws-us-gov"
+        } else {
+            "aws"
+        }
+    }
+
     /// The part of the world that it lies in.
     #[must_use]
     pub fn geography(self) -> Geography {

@@ -114,7 +114,8 @@ pub fn manifest(sweep: &SweepRow, output: &Value, members: &[MemberRow], ended_a
     })
 }
 
-fn member_entry(sweep: &SweepRow, member: &MemberRow) -> Value {
+/// A member with what became of it, as the manifest and the status show it.
+pub(crate) fn member_entry(sweep: &SweepRow, member: &MemberRow) -> Value {
     let iso = |ms: Option<u64>| ms.map(clock::format_iso);
     let uri = |key: &String| format!("s3://{}/{key}", sweep.results_bucket);
     json!({

@@ -124,6 +124,19 @@ pub enum SweepStatus {
 }
 
 impl SweepStatus {
+    /// All, in the order of a life.
+    pub const ALL: [Self; 9] = [
+        Self::Planning,
+        Self::Launching,
+        Self::Running,
+        Self::Draining,
+        Self::Completed,
+        Self::CompletedWithFailures,
+        Self::Failed,
+        Self::Cancelled,
+        Self::OverBudget,
+    ];
+
     /// Those of a sweep that is not over, which reconcile looks after.
     pub const LIVE: [Self; 4] = [
         Self::Planning,

@@ -8,6 +8,7 @@ use spawn_core::ledger::{
     Attributes, Condition, Expect, Key, Ledger, LedgerError, Page, Path, Row,
     TRANSACTION_ITEMS_MAX, Write,
 };
+use spawn_core::ports::{ListSweeps, Listing};
 
 use crate::faults::Faults;
 
@@ -232,6 +233,36 @@ impl Ledger for MemoryLedger {
                     .filter(|row| from.as_ref().is_none_or(|from| row.key > *from))
                     .collect();
                 Ok(Page { rows, next: None })
+            })
+            .await
+    }
+}
+
+impl ListSweeps for MemoryLedger {
+    async fn newest_sweeps(&self, listing: &Listing<'_>) -> Result<Page, LedgerError> {
+        self.faults
+            .call(|| {
+                let attribute = listing.by.attribute();
+                let started = |row: &Row| row.attributes.get("started_at").and_then(Value::as_u64);
+                let mut rows: Vec<Row> = self
+                    .dump()
+                    .into_iter()
+                    .filter(|row| row.key.sk == "META")
+                    .filter(|row| {
+                        row.attributes.get(attribute) == Some(&Value::from(listing.value))
+                    })
+                    .filter(|row| started(row).is_some_and(|at| at <= listing.until))
+                    .collect();
+                rows.sort_by(|a, b| started(b).cmp(&started(a)).then(b.key.cmp(&a.key)));
+                if let Some(from) = &listing.from {
+                    let seen = rows.iter().position(|row| row.key == *from);
+                    rows.drain(..seen.map_or(0, |seen| seen + 1));
+                }
+                let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
+                let more = rows.len() > limit;
+                rows.truncate(limit);
+                let next = rows.last().filter(|_| more).map(|row| row.key.clone());
+                Ok(Page { rows, next })
             })
             .await
     }

@@ -88,7 +88,7 @@ pub(super) fn cloud_instance(
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     Ok(CloudInstance {
         arn: InstanceArn {
-            partition: partition(region).to_owned(),
+            partition: region.partition().to_owned(),
             region,
             account: account.to_owned(),
             instance_id: instance
@@ -125,18 +125,6 @@ fn addresses(instance: &Instance) -> Addresses {
             .public_ip_address()
             .and_then(|text| text.parse().ok()),
         ipv6: instance.ipv6_address().and_then(|text| text.parse().ok()),
-    }
-}
-
-/// The partition that a region belongs to (AWS General Reference, "Amazon Resource Names").
-fn partition(region: Region) -> &'static str {
-    let name = region.as_str();
-    if name.starts_with("cn-") {
-        "aws-cn"
-    } else if name.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
     }
 }
 

@@ -24,13 +24,13 @@ const BATCH_TRIES: u32 = 10;
 /// The index of sweeps by status.
 const STATUS_INDEX: &str = "by-status";
 /// Its sort key, which a sweep keeps for life.
-const STARTED_AT: &str = "started_at";
+pub(super) const STARTED_AT: &str = "started_at";
 
 /// The ledger on a DynamoDB table.
 #[derive(Clone, Debug)]
 pub struct DynamoLedger {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl DynamoLedger {
@@ -127,7 +127,12 @@ impl DynamoLedger {
     }
 
     /// Where the index goes on after `from`: the index's own key belongs to it.
-    async fn index_start(&self, status: &str, from: &Key) -> Result<Item, LedgerError> {
+    pub(super) async fn index_start(
+        &self,
+        attribute: &str,
+        value: &str,
+        from: &Key,
+    ) -> Result<Item, LedgerError> {
         let started_at = match self.get_one(from).await? {
             Some(row) => row.attributes.get(STARTED_AT).map(ToString::to_string),
             None => None,
@@ -137,7 +142,7 @@ impl DynamoLedger {
             problem: format!("the listing cannot go on from a row without {STARTED_AT}"),
         })?;
         let mut start = key_item(from);
-        start.insert("status".to_owned(), AttributeValue::S(status.to_owned()));
+        start.insert(attribute.to_owned(), AttributeValue::S(value.to_owned()));
         start.insert(STARTED_AT.to_owned(), AttributeValue::N(started_at));
         Ok(start)
     }
@@ -161,7 +166,7 @@ async fn pause_for_undone(repeat: &mut u32, sent: usize, left: usize) -> Result<
     Ok(())
 }
 
-fn page(items: Option<Vec<Item>>, last: Option<Item>) -> Result<Page, LedgerError> {
+pub(super) fn page(items: Option<Vec<Item>>, last: Option<Item>) -> Result<Page, LedgerError> {
     Ok(Page {
         rows: items
             .unwrap_or_default()
@@ -242,7 +247,7 @@ impl Ledger for DynamoLedger {
 
     async fn sweeps_by_status(&self, status: &str, from: Option<Key>) -> Result<Page, LedgerError> {
         let start = match &from {
-            Some(from) => Some(self.index_start(status, from).await?),
+            Some(from) => Some(self.index_start("status", status, from).await?),
             None => None,
         };
         let request = self

@@ -5,6 +5,7 @@ mod dynamo;
 mod errors;
 mod expression;
 mod item;
+mod listing;
 
 pub use dynamo::DynamoLedger;
 pub(crate) use item::{PK, SK};

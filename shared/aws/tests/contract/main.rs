@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod listing;
 mod server;
 mod services;
 mod suite;
@@ -17,20 +18,26 @@ use crate::server::Server;
 
 #[tokio::test]
 async fn the_ledger_in_memory_keeps_the_contract() {
-    suite::run(&MemoryLedger::new(Arc::default())).await;
+    let ledger = MemoryLedger::new(Arc::default());
+    suite::run(&ledger).await;
+    listing::run(&ledger).await;
 }
 
 #[tokio::test]
 async fn the_ledger_on_ministack_keeps_the_contract() {
     let server = Server::ministack().await;
-    suite::run(&server.ledger().await).await;
+    let ledger = server.ledger().await;
+    suite::run(&ledger).await;
+    listing::run(&ledger).await;
 }
 
 /// Unlike MiniStack, moto ends a page at 1 MB; unlike DynamoDB, it answers some wrong requests with a failure of its own.
 #[tokio::test]
 async fn the_ledger_on_moto_keeps_its_promises() {
     let server = Server::moto().await;
-    suite::promises(&server.ledger().await).await;
+    let ledger = server.ledger().await;
+    suite::promises(&ledger).await;
+    listing::run(&ledger).await;
 }
 
 #[tokio::test]

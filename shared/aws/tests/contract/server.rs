@@ -96,15 +96,19 @@ impl Server {
                 .build()
                 .unwrap()
         };
-        let by_status = GlobalSecondaryIndex::builder()
-            .index_name("by-status")
-            .key_schema(key("status", KeyType::Hash))
-            .key_schema(key("started_at", KeyType::Range))
-            .projection(
-                Projection::builder()
-                    .projection_type(ProjectionType::All)
-                    .build(),
-            );
+        let index = |attribute: &str| {
+            GlobalSecondaryIndex::builder()
+                .index_name(format!("by-{attribute}"))
+                .key_schema(key(attribute, KeyType::Hash))
+                .key_schema(key("started_at", KeyType::Range))
+                .projection(
+                    Projection::builder()
+                        .projection_type(ProjectionType::All)
+                        .build(),
+                )
+                .build()
+                .unwrap()
+        };
         self.client
             .create_table()
             .table_name(TABLE)
@@ -112,10 +116,14 @@ impl Server {
             .attribute_definitions(attribute("pk", ScalarAttributeType::S))
             .attribute_definitions(attribute("sk", ScalarAttributeType::S))
             .attribute_definitions(attribute("status", ScalarAttributeType::S))
+            .attribute_definitions(attribute("owner", ScalarAttributeType::S))
+            .attribute_definitions(attribute("project", ScalarAttributeType::S))
             .attribute_definitions(attribute("started_at", ScalarAttributeType::N))
             .key_schema(key("pk", KeyType::Hash))
             .key_schema(key("sk", KeyType::Range))
-            .global_secondary_indexes(by_status.build().unwrap())
+            .global_secondary_indexes(index("status"))
+            .global_secondary_indexes(index("owner"))
+            .global_secondary_indexes(index("project"))
             .send()
             .await
             .unwrap();

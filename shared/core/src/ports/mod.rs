@@ -2,6 +2,7 @@
 
 mod ec2;
 mod executions;
+mod listing;
 mod offers;
 mod services;
 
@@ -10,6 +11,7 @@ pub use ec2::{
     LaunchRequest, ListInstances, StopInstances, Template,
 };
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
+pub use listing::{ListSweeps, Listing, SweepsBy};
 pub use offers::{
     Accelerator, AcceleratorKind, DescribeOffers, ImageFacts, ReadQuotas, RunningVcpus, TypeFacts,
 };

@@ -1,0 +1,26 @@
+//! Controls: what a person asks of sweeps that are there already, and what may be done about it.
+//!
+//! ```text
+//! input -- parse --> Request | every fault at once
+//!          find  --> the sweep and the members that are meant | NotFound
+//!          decide_... --> what to do with each of them, and why | NotAllowed
+//! ```
+//!
+//! Each control is a state machine, `spawn-NAME`. All are safe to repeat: they look at how things are and do what is left to
+//! do, and they are recorded under the execution that asked.
+
+mod find;
+mod input;
+mod list;
+mod name;
+mod read;
+mod record;
+mod status;
+mod view;
+
+pub use find::{Found, account_of, all_members, find};
+pub use input::{Extension, MemberName, Request, Target, parse};
+pub use list::{ListRequest, list, parse_list};
+pub use name::Control;
+pub use record::{ControlRow, control_key};
+pub use status::{status_of_instance, status_of_member, status_of_sweep};
