@@ -8,6 +8,7 @@ pub mod boot;
 pub mod clock;
 pub mod control;
 pub mod cost;
+pub mod dns;
 pub mod document;
 pub mod drain;
 pub mod errors;

@@ -89,6 +89,16 @@ metrics! {
     LaunchThrottles => "launch_throttles", Count;
     /// Pools that were found without capacity.
     PoolsDry => "pools_dry", Count;
+    /// Changes of records that Route 53 has taken.
+    DnsChanges => "dns_changes", Count;
+    /// Calls by which it has taken them.
+    DnsBatches => "dns_batches", Count;
+    /// From a member's instance being seen running to its names being taken.
+    DnsLag => "dns_lag", Milliseconds;
+    /// Changes that Route 53 refused, and calls that failed.
+    DnsFailures => "dns_failures", Count;
+    /// Records of members' names that somebody else has made or changed; they are left alone.
+    DnsForeignRecords => "dns_foreign_records", Count;
 }
 
 /// What metrics are told apart by. Values come from bounded sets: each combination is a metric of its own, and paid for.

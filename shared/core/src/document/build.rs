@@ -88,6 +88,10 @@ pub(super) fn build(
             })
             .unwrap_or_default(),
         notify,
+        naming: top
+            .get(Top::Naming)
+            .and_then(|found| keep(read::bool(found.value), found, Top::Naming, &mut faults))
+            .unwrap_or(true),
         dry_run: top
             .get(Top::DryRun)
             .and_then(|found| keep(read::bool(found.value), found, Top::DryRun, &mut faults))

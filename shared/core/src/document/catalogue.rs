@@ -48,7 +48,7 @@ const LIFETIME: Shape = Shape::Duration {
 };
 
 /// The fields of the sweep as a whole.
-pub(super) const TOP: [Field<Top>; 19] = [
+pub(super) const TOP: [Field<Top>; 20] = [
     field(
         Top::Name,
         "name",
@@ -174,6 +174,13 @@ pub(super) const TOP: [Field<Top>; 19] = [
         &[],
         Shape::Notify,
         "Who is told, and of what: topics (default: the operator's) and occasions (default: end and failure).",
+    ),
+    field(
+        Top::Naming,
+        "naming",
+        &[],
+        Shape::Bool,
+        "false: the members get no names in DNS. Default: true, where the operator has a domain for them.",
     ),
     field(
         Top::DryRun,
@@ -314,6 +321,6 @@ pub(super) const SETTINGS: [Field<Setting>; 18] = [
         "dns_name",
         &["dns"],
         Shape::DnsLabel,
-        "The DNS label that the instance asks for.",
+        "A name in DNS beside the member's own, directly below the account's: a label that no other member has.",
     ),
 ];

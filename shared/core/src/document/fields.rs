@@ -36,6 +36,7 @@ pub(super) enum Top {
     ResultFile,
     Inputs,
     Notify,
+    Naming,
     DryRun,
 }
 
@@ -130,6 +131,7 @@ pub(super) fn is_misplaced_in_member(id: Top) -> bool {
         | Top::Params
         | Top::Grid
         | Top::Count
+        | Top::Naming
         | Top::Distribution => false,
     }
 }

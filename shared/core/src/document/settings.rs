@@ -43,7 +43,7 @@ pub struct Settings {
     pub completion_file: Option<String>,
     /// How long the instance stays up once its work is done.
     pub completion_delay_s: u64,
-    /// The DNS label that it asks for.
+    /// A label of its own in DNS, beside its index or name.
     pub dns_name: Option<String>,
 }
 

@@ -43,6 +43,8 @@ pub struct Sweep {
     pub inputs: Vec<S3Uri>,
     /// Who is told, and of what.
     pub notify: Notify,
+    /// Whether its members get names in DNS, where the operator has a domain for them.
+    pub naming: bool,
     /// Whether to show the plan and launch nothing.
     pub dry_run: bool,
 }

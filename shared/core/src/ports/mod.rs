@@ -1,11 +1,15 @@
 //! What the domain needs of the outside, one narrow trait per capability. Adapters implement them on AWS, tests in memory.
 
+mod dns;
 mod ec2;
 mod executions;
 mod listing;
 mod offers;
 mod services;
 
+pub use dns::{
+    ChangeRecords, Clock, InspectZones, RecordPage, RecordStart, ZoneCapacity, ZoneError,
+};
 pub use ec2::{
     CloudInstance, Ec2Error, EndInstances, InAccounts, InstanceState, LaunchInstances,
     LaunchRequest, ListInstances, StopInstances, Template,
