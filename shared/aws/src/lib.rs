@@ -6,6 +6,7 @@ pub mod config;
 pub mod ec2;
 pub mod lambda;
 pub mod ledger;
+pub mod metrics;
 pub mod s3;
 pub mod sdk;
 pub mod sfn;

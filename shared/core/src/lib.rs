@@ -24,6 +24,7 @@ pub mod prices;
 pub mod ranges;
 pub mod reap;
 pub mod region;
+pub mod rollup;
 pub mod rows;
 pub mod settle;
 pub mod state;

@@ -83,6 +83,24 @@ macro_rules! metrics {
 }
 
 metrics! {
+    /// Instances that exist, or are about to.
+    ActiveInstances => "active_instances", Count;
+    /// Members that completed since the last time.
+    CompletedInstances => "completed_instances", Count;
+    /// Members that failed since the last time.
+    FailedInstances => "failed_instances", Count;
+    /// Members that lost their spot instance for good since the last time.
+    InterruptedInstances => "interrupted_instances", Count;
+    /// Members whose instance spawn ended since the last time.
+    ReapedInstances => "reaped_instances", Count;
+    /// What was spent since the last time.
+    CostUsd => "cost_usd", Dollars;
+    /// What live instances may cost at most.
+    CommittedUsd => "committed_usd", Dollars;
+    /// Sweeps that are not over.
+    LiveSweeps => "live_sweeps", Count;
+    /// Sweeps whose counts are not those of their members: a defect.
+    LedgerDisagreements => "ledger_disagreements", Count;
     /// Calls that ask EC2 to launch instances.
     LaunchCalls => "launch_calls", Count;
     /// Launch calls that EC2 throttled.

@@ -240,6 +240,17 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Counts a member in `state`, if that is an end.
+    pub fn add(&mut self, state: MemberState) {
+        match state {
+            MemberState::Completed => self.completed += 1,
+            MemberState::Failed => self.failed += 1,
+            MemberState::Interrupted => self.interrupted += 1,
+            MemberState::Reaped => self.reaped += 1,
+            _ => {}
+        }
+    }
+
     /// The number of members in `state`, if that is an end.
     #[must_use]
     pub fn of(&self, state: MemberState) -> i64 {

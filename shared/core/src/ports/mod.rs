@@ -4,6 +4,7 @@ mod dns;
 mod ec2;
 mod executions;
 mod listing;
+mod metrics;
 mod offers;
 mod services;
 
@@ -16,6 +17,7 @@ pub use ec2::{
 };
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
 pub use listing::{ListSweeps, Listing, SweepsBy};
+pub use metrics::PublishMetrics;
 pub use offers::{
     Accelerator, AcceleratorKind, DescribeOffers, ImageFacts, ReadQuotas, RunningVcpus, TypeFacts,
 };

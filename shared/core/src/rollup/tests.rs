@@ -1,0 +1,205 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::SweepId;
+use crate::metrics::Metric;
+use crate::money::MicroDollars;
+use crate::region::Region;
+
+fn region(name: &str) -> Region {
+    name.parse().unwrap()
+}
+
+fn totals(name: &str, numbers: [i64; 5], cost: i64) -> Totals {
+    Totals {
+        regions: BTreeMap::from([(region(name), Numbers::from(numbers))]),
+        cost: MicroDollars(cost),
+        committed: MicroDollars::ZERO,
+    }
+}
+
+fn row(sweep: &str, totals: Totals) -> RollupRow {
+    RollupRow {
+        sweep_id: SweepId::from(sweep),
+        version: 0,
+        seen: 1,
+        is_ended: false,
+        totals,
+        base: Totals::default(),
+        is_kept: false,
+        expires_at: None,
+    }
+}
+
+fn value(pass: &PassRow, metric: Metric, scope: &Scope) -> i64 {
+    let found: Vec<i64> = pass
+        .data()
+        .into_iter()
+        .filter(|datum| datum.metric == metric && datum.scope == *scope)
+        .map(|datum| datum.value)
+        .collect();
+    assert_eq!(found.len(), 1, "{metric:?} of {scope:?} is told once");
+    found[0]
+}
+
+fn done(mut pass: PassRow) -> PassRow {
+    pass.is_done = true;
+    pass
+}
+
+#[test]
+fn a_pass_tells_what_there_is_and_what_came_to_its_end_since_the_last() {
+    let rows = [row("a", totals("us-east-1", [3, 1, 0, 0, 0], 500))];
+    let first = next_pass(&done(PassRow::default()), &rows, 10).unwrap();
+    let sweep = Scope::Sweep(SweepId::from("a"));
+    assert_eq!(value(&first, Metric::ActiveInstances, &sweep), 3);
+    assert_eq!(value(&first, Metric::CompletedInstances, &sweep), 1);
+    assert_eq!(value(&first, Metric::CostUsd, &sweep), 500);
+
+    let rows = [
+        row("a", totals("us-east-1", [1, 2, 1, 0, 0], 800)),
+        row("b", totals("us-west-2", [5, 0, 0, 2, 1], 100)),
+    ];
+    let second = next_pass(&done(first), &rows, 11).unwrap();
+    assert_eq!(value(&second, Metric::ActiveInstances, &sweep), 1);
+    assert_eq!(value(&second, Metric::CompletedInstances, &sweep), 1);
+    assert_eq!(value(&second, Metric::FailedInstances, &sweep), 1);
+    assert_eq!(value(&second, Metric::CostUsd, &sweep), 300);
+    assert_eq!(value(&second, Metric::ActiveInstances, &Scope::Fleet), 6);
+    assert_eq!(
+        value(&second, Metric::InterruptedInstances, &Scope::Fleet),
+        2
+    );
+    assert_eq!(value(&second, Metric::CostUsd, &Scope::Fleet), 400);
+    assert_eq!(value(&second, Metric::LiveSweeps, &Scope::Fleet), 2);
+    let west = Scope::Region(region("us-west-2"));
+    assert_eq!(value(&second, Metric::ActiveInstances, &west), 5);
+    assert_eq!(value(&second, Metric::ReapedInstances, &west), 1);
+    assert!(second.data().iter().all(|datum| datum.at == 11 * 60_000));
+}
+
+#[test]
+fn a_minute_has_one_pass_and_none_follows_one_that_is_not_done() {
+    let rows = [row("a", totals("us-east-1", [3, 0, 0, 0, 0], 0))];
+    let first = next_pass(&done(PassRow::default()), &rows, 10).unwrap();
+    assert_eq!(next_pass(&first, &rows, 11), None);
+    let first = done(first);
+    assert_eq!(next_pass(&first, &rows, 10), None);
+    assert_eq!(next_pass(&first, &rows, 9), None);
+    assert!(next_pass(&first, &rows, 11).is_some());
+    assert!(!first.can_be_looked_up(11) && first.can_be_looked_up(12));
+}
+
+#[test]
+fn a_sweep_that_is_resumed_counts_on_from_where_it_ended() {
+    let mut resumed = row("a", totals("us-east-1", [1, 5, 0, 0, 0], 900));
+    resumed.base = totals("us-east-1", [0, 4, 1, 0, 0], 700);
+    let pass = next_pass(&done(PassRow::default()), &[resumed], 10).unwrap();
+    let sweep = Scope::Sweep(SweepId::from("a"));
+    assert_eq!(value(&pass, Metric::CompletedInstances, &sweep), 1);
+    // The failed member was tried again.
+    assert_eq!(value(&pass, Metric::FailedInstances, &sweep), -1);
+    assert_eq!(value(&pass, Metric::CostUsd, &sweep), 200);
+}
+
+#[test]
+fn more_live_sweeps_than_a_row_holds_are_told_to_be_left_out() {
+    let many: Vec<RollupRow> = (0..6000)
+        .map(|n| {
+            row(
+                &format!("sweep-{n:05}"),
+                totals("us-east-1", [1, 1, 1, 1, 1], 1),
+            )
+        })
+        .collect();
+    let first = next_pass(&done(PassRow::default()), &many, 10).unwrap();
+    assert!(first.left_out > 0 && first.current.len() > 1000);
+    assert_eq!(first.current.len() + first.left_out, many.len());
+    assert!(serde_json::to_string(&first).unwrap().len() < 400_000);
+    // The same sweeps are told again.
+    let second = next_pass(&done(first.clone()), &many, 11).unwrap();
+    assert!(
+        first
+            .current
+            .keys()
+            .all(|sweep| second.current.contains_key(sweep))
+    );
+}
+
+#[test]
+fn a_thousand_sweeps_in_four_regions_fit_though_all_change() {
+    let regions = ["us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"];
+    let numbers = |by: i64| Totals {
+        regions: regions
+            .iter()
+            .map(|name| (region(name), Numbers::from([100 + by, 1000, 10, 10, 10])))
+            .collect(),
+        cost: MicroDollars(1_000_000_000 + by),
+        committed: MicroDollars(1_000_000_000),
+    };
+    let rows = |by| -> Vec<RollupRow> {
+        (0..1000)
+            .map(|n| row(&format!("hyperparam-20260122-{n:06}"), numbers(by)))
+            .collect()
+    };
+    let first = done(next_pass(&done(PassRow::default()), &rows(0), 10).unwrap());
+    let second = next_pass(&first, &rows(1), 11).unwrap();
+    assert_eq!(second.left_out, 0);
+}
+
+/// The numbers of a sweep at each of its versions.
+fn history() -> impl Strategy<Value = Vec<[i64; 5]>> {
+    proptest::collection::vec(
+        (0_i64..50, 0_i64..3, 0_i64..3, 0_i64..3, 0_i64..3)
+            .prop_map(|(a, c, f, i, r)| [a, c, f, i, r]),
+        1..20,
+    )
+    .prop_map(|steps| {
+        let mut so_far = [0; 5];
+        steps
+            .into_iter()
+            .map(|step| {
+                so_far[0] = step[0];
+                for (total, grown) in so_far.iter_mut().zip(step).skip(1) {
+                    *total += grown;
+                }
+                so_far
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    /// However versions repeat and come late between passes, what was told adds up to the last totals.
+    #[test]
+    fn what_passes_tell_adds_up_to_the_last_totals(
+        history in history(),
+        order in proptest::collection::vec((0_usize..20, any::<bool>()), 1..60),
+    ) {
+        let sweep = SweepId::from("a");
+        let mut row: Option<RollupRow> = None;
+        let mut pass = done(PassRow::default());
+        let mut told = 0;
+        let mut minute = 1;
+        let last = history.len() - 1;
+        let order = order.into_iter().chain([(last, true)]);
+        for (version, passes) in order {
+            let version = version.min(last);
+            let seen = u64::try_from(version).unwrap() + 1;
+            if row.as_ref().is_none_or(|row| row.seen < seen) {
+                let fresh = totals("us-east-1", history[version], 0);
+                row = Some(RollupRow { seen, totals: fresh, ..self::row("a", Totals::default()) });
+            }
+            if passes {
+                minute += 1;
+                let rows: Vec<RollupRow> = row.iter().cloned().collect();
+                pass = next_pass(&pass, &rows, minute).unwrap();
+                told += value(&pass, Metric::CompletedInstances, &Scope::Sweep(sweep.clone()));
+                pass.is_done = true;
+            }
+        }
+        prop_assert_eq!(told, history[last][1]);
+    }
+}
