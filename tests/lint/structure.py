@@ -176,7 +176,7 @@ def intrinsic(loader, suffix, node):
 Loader.add_multi_constructor("!", intrinsic)
 
 # Actions that know no resources (Service Authorization Reference).
-WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|cloudwatch:(PutMetricData|GetMetricStatistics)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
 # What a function's code calls, by what it says in its source. A port's method is one call.
 CALLS = {
     r"\.launch\(": {"ec2:RunInstances"},
@@ -194,6 +194,8 @@ CALLS = {
     r"track::(wake|register)\(": {"states:SendTaskSuccess"},
     r"\.bad_end\(": {"states:DescribeExecution"},
     r"\.start_drain\(": {"states:StartExecution"},
+    r"\.metrics\.send\(": {"cloudwatch:PutMetricData"},
+    r"\.metrics\.has\(": {"cloudwatch:GetMetricStatistics"},
 }
 # What calls need besides: tags in the request, and the right to hand over a role.
 NEEDED_WITH = {"ec2:RunInstances": {"ec2:CreateTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}}

@@ -4,6 +4,7 @@ Each correction names what AWS does. They reach into MiniStack's insides, which 
 a name that is gone stops the gateway at its start.
 """
 
+import json
 import socketserver
 import threading
 
@@ -14,6 +15,8 @@ def apply():
     send_answers_at_once()
     evaluate_timeouts()
     fail_waiting_tasks_whose_call_failed()
+    make_metrics_of_logs()
+    tell_metrics_without_dimensions_apart()
 
 
 def send_answers_at_once():
@@ -71,3 +74,53 @@ def fail_waiting_tasks_whose_call_failed():
 
     stepfunctions._call_lambda = call_and_tell
     stepfunctions._invoke_with_callback = invoke_or_fail
+
+
+def make_metrics_of_logs():
+    """CloudWatch Logs makes metrics of lines in the embedded metric format (Amazon CloudWatch User Guide, "Specification:
+    Embedded metric format"). MiniStack keeps them as text."""
+    from ministack.services import cloudwatch, cloudwatch_logs
+
+    append = cloudwatch_logs._append_log_events
+    store = cloudwatch._store_datum
+
+    def append_and_measure(stream, events):
+        append(stream, events)
+        for event in events:
+            for datum in embedded_metrics(event["message"]):
+                store(*datum)
+
+    cloudwatch_logs._append_log_events = append_and_measure
+
+
+def embedded_metrics(message):
+    """The arguments of `_store_datum` for each metric of a line; none for any other line."""
+    if not message.startswith('{"_aws"'):
+        return
+    line = json.loads(message)
+    seconds = line["_aws"]["Timestamp"] / 1000
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        for names in directive["Dimensions"]:
+            dimensions = {name: line[name] for name in names}
+            for metric in directive["Metrics"]:
+                value = line[metric["Name"]]
+                values = value if isinstance(value, list) else None
+                single = None if values else value
+                unit = metric.get("Unit", "None")
+                yield directive["Namespace"], metric["Name"], dimensions, seconds, unit, single, values, None, None
+
+
+def tell_metrics_without_dimensions_apart():
+    """A request without dimensions means the metric that has none (Amazon CloudWatch API Reference, GetMetricStatistics:
+    combinations that were not published cannot be retrieved). MiniStack adds up all there are of that name."""
+    from ministack.services import cloudwatch
+
+    dimensions_of = cloudwatch._dims_from_list
+
+    class Exactly(dict):
+        """MiniStack asks for truth when it means presence."""
+
+        def __bool__(self):
+            return True
+
+    cloudwatch._dims_from_list = lambda dimensions: Exactly(dimensions_of(dimensions))

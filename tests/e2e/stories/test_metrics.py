@@ -1,0 +1,86 @@
+"""What CloudWatch shows of a sweep, by the commands of an operator, against an independent count."""
+
+import datetime
+import json
+
+DAY = datetime.timedelta(days=1)
+
+
+def total(stack, metric, dimensions=()):
+    """`aws cloudwatch get-metric-statistics --statistics Sum` over a day."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    answer = stack.client("cloudwatch").get_metric_statistics(
+        Namespace="spawn",
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions],
+        StartTime=now - DAY,
+        EndTime=now + DAY,
+        Period=2 * 86400,
+        Statistics=["Sum"],
+    )
+    return sum(point["Sum"] for point in answer["Datapoints"])
+
+
+def publish(stack):
+    answer = stack.functions.invoke(FunctionName="spawn-metrics-rollup", Payload=json.dumps({"publish": {}}))
+    output = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, output
+    return output
+
+
+def stream_batch(stack):
+    """All records of the ledger's stream, as Lambda hands them to a function."""
+    streams = stack.client("dynamodbstreams")
+    arn = streams.list_streams(TableName="spawn-sweeps")["Streams"][0]["StreamArn"]
+    records = []
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        iterator = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while iterator:
+            page = streams.get_records(ShardIterator=iterator)
+            if not page["Records"]:
+                break
+            records += page["Records"]
+            iterator = page.get("NextShardIterator")
+    for record in records:
+        change = record["dynamodb"]
+        change["ApproximateCreationDateTime"] = change["ApproximateCreationDateTime"].timestamp()
+    return {"Records": records}
+
+
+def test_metrics_agree_with_the_sweep_and_a_replayed_stream_changes_nothing(stack, document):
+    document["params"] = [{"code": 0}, {"code": 0}, {"code": 1}]
+    document["command"] = 'exit "$SPAWN_PARAM_code"'
+    before = {metric: total(stack, metric) for metric in ("completed_instances", "failed_instances")}
+    output = stack.run(document)
+    sweep = [("SweepID", output["sweep_id"])]
+
+    def noted():
+        """the stream has told that the sweep is over"""
+        key = {"pk": "ROLLUP", "sk": f"LIVE#{output['sweep_id']}"}
+        kept = {"pk": "ROLLUP#ENDED", "sk": f"SWEEP#{output['sweep_id']}"}
+        live = stack.table.get_item(Key=key).get("Item")
+        return (live and live["is_ended"]) or stack.table.get_item(Key=kept).get("Item")
+
+    stack.until(noted)
+
+    def told():
+        """the minute's pass has sent what there is"""
+        publish(stack)
+        return total(stack, "completed_instances", sweep) == 2
+
+    stack.until(told, seconds=90, every=1)
+    assert total(stack, "failed_instances", sweep) == 1
+    assert total(stack, "completed_instances", [("Region", "us-east-1")]) >= 2
+    assert total(stack, "completed_instances") - before["completed_instances"] == 2
+    assert total(stack, "failed_instances") - before["failed_instances"] == 1
+
+    batch = stream_batch(stack)
+    assert batch["Records"]
+    for _ in range(2):
+        answer = stack.functions.invoke(FunctionName="spawn-metrics-rollup", Payload=json.dumps(batch))
+        assert json.loads(answer["Payload"].read()) == {"batchItemFailures": []}
+    live = stack.table.get_item(Key={"pk": "ROLLUP", "sk": f"LIVE#{output['sweep_id']}"})
+    assert "Item" not in live
+    assert total(stack, "completed_instances", sweep) == 2
