@@ -1,6 +1,6 @@
 //! metrics-rollup against a ledger in memory and a CloudWatch that adds up what it is sent.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics_rollup::{Output, Ports, count, note, publish};
 use simulation::{Death, MemoryLedger, When, World, sweep};
@@ -33,6 +33,14 @@ struct Cloud {
 }
 
 impl Cloud {
+    fn data(&self) -> MutexGuard<'_, Vec<Datum>> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fate(&self) -> MutexGuard<'_, Fate> {
+        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn new() -> Self {
         Self {
             data: Mutex::new(Vec::new()),
@@ -41,13 +49,13 @@ impl Cloud {
     }
 
     fn set(&self, fate: Fate) {
-        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = fate;
+        *self.fate() = fate;
     }
 
     /// What `--statistics Sum` answers over all time.
     fn sum(&self, metric: Metric, scope: &Scope) -> i64 {
-        let data = self.data.lock().unwrap();
-        data.iter()
+        self.data()
+            .iter()
             .filter(|datum| datum.metric == metric && datum.scope == *scope)
             .map(|datum| datum.value)
             .sum()
@@ -55,8 +63,8 @@ impl Cloud {
 
     /// The numbers of one minute.
     fn at(&self, metric: Metric, scope: &Scope, minute: u64) -> Vec<i64> {
-        let data = self.data.lock().unwrap();
-        data.iter()
+        self.data()
+            .iter()
             .filter(|d| d.metric == metric && d.scope == *scope && d.at == minute * MINUTE)
             .map(|datum| datum.value)
             .collect()
@@ -65,9 +73,9 @@ impl Cloud {
 
 impl PublishMetrics for Cloud {
     async fn send(&self, data: &[Datum]) -> Result<(), ServiceError> {
-        let fate = *self.fate.lock().unwrap();
+        let fate = *self.fate();
         if fate != Fate::IsLost {
-            self.data.lock().unwrap().extend_from_slice(data);
+            self.data().extend_from_slice(data);
         }
         if fate == Fate::Arrives {
             return Ok(());
@@ -79,8 +87,8 @@ impl PublishMetrics for Cloud {
     }
 
     async fn has(&self, datum: &Datum) -> Result<bool, ServiceError> {
-        let data = self.data.lock().unwrap();
-        Ok(data
+        Ok(self
+            .data()
             .iter()
             .any(|d| d.metric == datum.metric && d.scope == datum.scope && d.at == datum.at))
     }
@@ -104,7 +112,7 @@ fn changed(sweep: &SweepRow) -> Change {
         sequence_number: format!("{:021}", sweep.version),
         key: sweep.key(),
         old: None,
-        new: Some(sweep.row().unwrap()),
+        new: sweep.row().ok(),
         at: 0,
     }
 }
