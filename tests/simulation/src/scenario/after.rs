@@ -1,0 +1,187 @@
+//! What must be true when everything is over.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use spawn_core::ledger::{Attributes, Key};
+use spawn_core::ports::InstanceState;
+
+use crate::engine::Ms;
+use crate::plane::State;
+
+fn text<'a>(row: &'a Attributes, name: &str) -> &'a str {
+    row.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_over(status: &str) -> bool {
+    !matches!(status, "planning" | "launching" | "running" | "draining")
+}
+
+impl State {
+    /// Whether every execution has ended, every sweep is over, and no instance costs anything.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.executions
+            .sweeps
+            .values()
+            .all(|execution| execution.ending.is_some())
+            && self.metas().all(|(_, meta)| is_over(text(meta, "status")))
+            && self.living().next().is_none()
+    }
+
+    /// What is not settled, in words.
+    pub(crate) fn unsettled(&self) -> String {
+        let executions: Vec<String> = self
+            .executions
+            .sweeps
+            .iter()
+            .filter(|(_, execution)| execution.ending.is_none())
+            .map(|(arn, _)| format!("{arn} runs"))
+            .collect();
+        let sweeps: Vec<String> = self
+            .metas()
+            .filter(|(_, meta)| !is_over(text(meta, "status")))
+            .map(|(key, meta)| {
+                let counts = meta.get("counts").map(ToString::to_string);
+                format!(
+                    "{} is {} with {} live and {}",
+                    key.pk,
+                    text(meta, "status"),
+                    meta.get("live").unwrap_or(&Value::Null),
+                    counts.unwrap_or_default()
+                )
+            })
+            .collect();
+        let living: Vec<String> = self
+            .living()
+            .take(5)
+            .map(|arn| format!("{arn} lives"))
+            .collect();
+        let drains = &self.executions.drains_failed;
+        [executions, sweeps, living, drains.clone()]
+            .concat()
+            .join("; ")
+    }
+
+    /// How many members have completed.
+    pub(crate) fn completed(&self) -> u64 {
+        let members = self
+            .rows
+            .iter()
+            .filter(|(k, _)| k.sk.starts_with("MEMBER#"));
+        let completed = members.filter(|(_, row)| text(row, "state") == "completed");
+        u64::try_from(completed.count()).unwrap_or(u64::MAX)
+    }
+
+    fn metas(&self) -> impl Iterator<Item = (&Key, &Attributes)> {
+        self.rows.iter().filter(|(key, _)| key.sk == "META")
+    }
+
+    /// Instances that run, or that will run, and that nobody asked to be kept (a stopped one is kept).
+    fn living(&self) -> impl Iterator<Item = String> {
+        self.ec2
+            .instances()
+            .iter()
+            .filter(|instance| {
+                matches!(
+                    instance.state(),
+                    InstanceState::Pending | InstanceState::Running | InstanceState::Stopping
+                )
+            })
+            .map(|instance| instance.arn.to_string())
+    }
+
+    /// Checks the end.
+    pub(crate) fn check_end(&mut self, now: Ms) {
+        let mut wrong = Vec::new();
+        if !self.is_settled() {
+            wrong.push(format!("it did not stay settled: {}", self.unsettled()));
+        }
+        let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (key, row) in self
+            .rows
+            .iter()
+            .filter(|(k, _)| k.sk.starts_with("MEMBER#"))
+        {
+            let state = text(row, "state");
+            let name = format!("{}/{}", key.pk, key.sk);
+            if !matches!(
+                state,
+                "completed" | "failed" | "interrupted" | "reaped" | "planned"
+            ) {
+                wrong.push(format!("{name} is {state} at the end"));
+            }
+            if row.get("live") == Some(&Value::Bool(true)) {
+                wrong.push(format!("{name} takes a slot at the end"));
+            }
+            let instance = text(row, "instance");
+            if !instance.is_empty() {
+                owners
+                    .entry(instance.to_owned())
+                    .or_default()
+                    .push(name.clone());
+                wrong.extend(self.wrong_verdict(row, &name));
+            } else if state != "failed" && state != "planned" {
+                wrong.push(format!("{name} is {state} and never had an instance"));
+            }
+        }
+        for (instance, members) in owners {
+            if members.len() > 1 {
+                wrong.push(format!("{instance} belongs to {members:?}"));
+            }
+        }
+        for (key, meta) in self.metas() {
+            wrong.extend(self.wrong_sweep(key, meta));
+        }
+        for what in wrong {
+            self.violate(now, what);
+        }
+    }
+
+    /// A member's end must be what its instance said.
+    fn wrong_verdict(&self, member: &Attributes, name: &str) -> Option<String> {
+        let key = Key::new(format!("INSTANCE#{}", text(member, "instance")), "INSTANCE");
+        let Some(row) = self.rows.get(&key) else {
+            return Some(format!("{name} has an instance without a row"));
+        };
+        let state = text(member, "state");
+        let code = row.get("report_exit_code").and_then(Value::as_i64);
+        match (state, code) {
+            ("completed", Some(0)) => None,
+            ("completed", _) => Some(format!("{name} is completed without a report of it")),
+            (_, Some(0)) => Some(format!(
+                "{name} is {state}, and its instance reported success"
+            )),
+            _ => None,
+        }
+    }
+
+    fn wrong_sweep(&self, key: &Key, meta: &Attributes) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let pk = &key.pk;
+        let status = text(meta, "status");
+        if meta.get("live").and_then(Value::as_i64) != Some(0) {
+            let live = meta.get("live").unwrap_or(&Value::Null);
+            wrong.push(format!("{pk} is {status} and counts {live} live"));
+        }
+        let counts = |name: &str| meta["counts"][name].as_i64().unwrap_or(0);
+        let planned = counts("planned");
+        if planned > 0 && !meta.contains_key("drain") {
+            wrong.push(format!(
+                "{pk} is {status} and {planned} members are planned"
+            ));
+        }
+        if !meta.contains_key("ended_at") {
+            wrong.push(format!("{pk} is {status} without an end"));
+        }
+        for (lane, row) in self
+            .rows
+            .iter()
+            .filter(|(k, _)| k.pk == *pk && k.sk.starts_with("LANE#"))
+        {
+            if row.contains_key("open_attempt") {
+                wrong.push(format!("{pk}/{} has an open attempt", lane.sk));
+            }
+        }
+        wrong
+    }
+}
