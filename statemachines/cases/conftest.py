@@ -75,8 +75,11 @@ class Script:
 
     def wake(self, event):
         """Registers, and answers the token a moment later."""
-        token = event["register"]["task_token"]
-        threading.Timer(0.3, lambda: self.states.send_task_success(taskToken=token, output="{}")).start()
+        return self.wake_with(event, {})
+
+    def wake_with(self, event, output):
+        token, output = event["register"]["task_token"], json.dumps(output)
+        threading.Timer(0.3, lambda: self.states.send_task_success(taskToken=token, output=output)).start()
         return {}
 
 

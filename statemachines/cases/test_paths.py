@@ -57,6 +57,18 @@ def test_every_topic_is_told_and_a_message_not_sent_is_kept(stack, mail):
     assert json.loads(message["Message"]) == outcome("completed")
 
 
+def test_lanes_of_members_to_be_tried_again_are_launched_once_more(stack):
+    relaunch = lambda event: stack.script.wake_with(event, {"relaunch": True, "lanes": [OTHER_LANE]})
+    end = lambda event: stack.script.wake_with(event, {"relaunch": False})
+    stack.script["plan-sweep"] = plan(lanes=[LANE, OTHER_LANE])
+    stack.script["track-instances/register"] = [relaunch, relaunch, end]
+    assert stack.run("sweep")["output"] == outcome("completed", notified=[])
+    launched = sorted(event["lane"] for event in stack.script.asked["launch-batch"])
+    assert launched == sorted([LANE, OTHER_LANE, OTHER_LANE, OTHER_LANE])
+    assert len(stack.script.asked["track-instances/register"]) == 3
+    assert not drains(stack)
+
+
 # ---- spawn-sweep: the bad ends ----------------------------------------------------------------------------------------
 
 

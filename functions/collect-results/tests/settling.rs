@@ -81,10 +81,10 @@ async fn results_become_columns_and_the_status_tells_of_failures() {
     assert_eq!(output["cost_usd"], Value::Null);
     assert_eq!(
         table(&world),
-        "index,name,param.index,state,exit_code,score,note\n\
-         0,,0,completed,0,0.10,\"a, \"\"b\"\"\"\n\
-         1,,1,failed,2,,\n\
-         2,,2,failed,,,\n"
+        "index,name,param.index,state,exit_code,reason_code,score,note\n\
+         0,,0,completed,0,completed,0.10,\"a, \"\"b\"\"\"\n\
+         1,,1,failed,2,exit_code,,\n\
+         2,,2,failed,,lost,,\n"
     );
     let manifest = world.objects.text(
         "results",
@@ -143,7 +143,7 @@ async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
     assert_eq!(output["counts"]["completed"], 1);
     assert_eq!(output["counts"]["reaped"], 1);
     assert_eq!(output["counts"]["planned"], 1);
-    assert!(table(&world).contains("0,,0,completed,0,1\n"));
+    assert!(table(&world).contains("0,,0,completed,0,completed,1\n"));
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_death_at_any_call_is_made_good_by_the_next_settlement() {
             world.faults.arm(None);
             let output = settle(&world, 9_000).await.unwrap();
             assert_eq!(output["status"], "completed", "{when:?} {call}");
-            assert!(table(&world).contains("1,,1,completed,0,1\n"));
+            assert!(table(&world).contains("1,,1,completed,0,completed,1\n"));
         }
     }
 }

@@ -9,11 +9,12 @@ use spawn_core::boot::Home;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::launch::{self, Closing, Step};
-use spawn_core::ledger::{self, Ledger, LedgerError, Versioned};
+use spawn_core::ledger::{self, Ledger, LedgerError, Stored, Versioned};
 use spawn_core::ports::{CloudInstance, Ec2Error, InAccounts, LaunchInstances, LaunchRequest};
+use spawn_core::retry;
 use spawn_core::rows::{
-    AttemptRow, AttemptState, BatchRow, LaneRow, MemberRow, OpenAttempt, ProgramRow, SweepRow,
-    attempt_key, batch_key, lane_key, program_key, sweep_key,
+    AttemptRow, AttemptState, BatchRow, LaneRow, MemberRow, OpenAttempt, ProgramRow, RetryRow,
+    SweepRow, attempt_key, batch_key, lane_key, program_key, retry_prefix, sweep_key, sweep_pk,
 };
 
 /// What the state machine asks.
@@ -117,6 +118,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances> Run<'_, L, E> {
         let Input { sweep_id, lane } = self.input;
         let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
         let lane: LaneRow = ledger::require(ledger, lane_key(sweep_id, lane)).await?;
+        let lane = self.gather_retries(&sweep, lane).await?;
         let batch = self.next_batch(&lane).await?;
         let step = launch::next_step(&sweep, &lane, batch.as_ref(), self.now);
         match (step, batch) {
@@ -127,6 +129,30 @@ impl<L: Ledger, E: InAccounts + LaunchInstances> Run<'_, L, E> {
             (Step::AwaitSlot, _) => Ok(answer(Next::Slot, 0, 0, &lane)),
             (Step::Done | Step::Begin(_) | Step::GiveUp, _) => Ok(answer(Next::Done, 0, 0, &lane)),
         }
+    }
+
+    /// Puts members that are to be tried again into a batch of the lane.
+    async fn gather_retries(
+        &self,
+        sweep: &SweepRow,
+        lane: LaneRow,
+    ) -> Result<LaneRow, FunctionError> {
+        if sweep.retrying <= 0 || !sweep.may_launch() {
+            return Ok(lane);
+        }
+        let ledger = self.ports.ledger;
+        let prefix = retry_prefix(&lane.lane);
+        let page = ledger
+            .query(&sweep_pk(&lane.sweep_id), &prefix, None)
+            .await?;
+        let rows: Result<Vec<RetryRow>, _> = page.rows.into_iter().map(Stored::from_row).collect();
+        let rows = rows?;
+        if rows.is_empty() {
+            return Ok(lane);
+        }
+        tracing::info!(sweep_id = %sweep.sweep_id, lane = %lane.lane, waiting = rows.len(), "members are tried again");
+        ledger.commit(retry::gather(&lane, &rows)?).await?;
+        Ok(ledger::require(ledger, lane_key(&lane.sweep_id, &lane.lane)).await?)
     }
 
     /// The first batch with members left.
@@ -297,7 +323,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances> Run<'_, L, E> {
         error: Option<Ec2Error>,
     ) -> Result<Output, FunctionError> {
         let members = self.members(open.sweep, &open.attempt).await?;
-        let pairs = launch::pair(&members, instances);
+        let pairs = launch::pair(&open.attempt, &members, instances);
         let programs = self.programs(&pairs).await?;
         for writes in launch::record(open.sweep, &open.attempt, pairs, &programs)? {
             self.ports.ledger.commit(writes).await?;

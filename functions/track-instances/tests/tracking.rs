@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
 use spawn_core::drain;
 use spawn_core::ids::InstanceArn;
+use spawn_core::policy::Retries;
 use spawn_core::ports::{BadEnd, InstanceState};
-use spawn_core::rows::{Drain, instance_key};
+use spawn_core::rows::{Drain, SweepRow, instance_key};
 use spawn_core::state::{MemberState, SweepStatus};
 use track_instances::{Input, Ports, handle};
 
@@ -31,7 +32,19 @@ async fn call(world: &World, event: &Value, now: u64) -> Value {
 
 /// A world whose members are launched and recorded, as many as may be at a time.
 async fn launched(members: u32, max_concurrent: Option<u32>) -> (World, Vec<InstanceArn>) {
-    let world = World::new(&sweep(members, &[LANE], max_concurrent)).await;
+    launched_with(Retries::NONE, members, max_concurrent).await
+}
+
+async fn launched_with(
+    retries: Retries,
+    members: u32,
+    max_concurrent: Option<u32>,
+) -> (World, Vec<InstanceArn>) {
+    let sweep = SweepRow {
+        retries,
+        ..sweep(members, &[LANE], max_concurrent)
+    };
+    let world = World::new(&sweep).await;
     let instances = world.launch_first_batch().await;
     (world, instances)
 }
@@ -257,6 +270,37 @@ async fn a_spot_notice_makes_the_end_an_interruption() {
     )
     .await;
     assert_eq!(states(&world).await, [MemberState::Interrupted]);
+}
+
+/// All lanes have ended, and the sweep waits: it is told to launch the lane again, once for all that is to be tried again, and
+/// waits anew.
+#[tokio::test]
+async fn a_waiting_sweep_is_told_to_launch_the_lanes_of_members_to_be_tried_again() {
+    let register = |token: &str| json!({"register": {"kind": "completion", "sweep_id": "test-20260101-abcdef", "task_token": token}});
+    for register_first in [true, false] {
+        let (world, arns) = launched_with(Retries::default(), 2, None).await;
+        let lost = |arn: &InstanceArn| {
+            let notice = json!({
+                "detail-type": "EC2 Spot Instance Interruption Warning",
+                "resources": [arn.to_string()],
+                "detail": {"instance-id": arn.instance_id, "instance-action": "terminate"},
+            });
+            batch(&[notice, state_event(arn, "terminated")], 1)
+        };
+        if register_first {
+            call(&world, &register("one"), 1).await;
+        }
+        call(&world, &lost(&arns[0]), 2).await;
+        if !register_first {
+            call(&world, &register("one"), 3).await;
+        }
+        call(&world, &lost(&arns[0]), 4).await;
+        assert_eq!(world.executions.woken(), ["one"], "{register_first}");
+        let answer = json!({"relaunch": true, "lanes": [LANE]});
+        assert_eq!(world.executions.answers(), [answer], "{register_first}");
+        assert_eq!(states(&world).await[0], MemberState::Planned);
+        assert_eq!(world.violations().await, Vec::<String>::new());
+    }
 }
 
 /// The event of a stopped execution may be lost; the sweep is drained all the same, and once.

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
-use serde_json::json;
+use serde_json::{Value, json};
 use spawn_core::ids::{ClientToken, SweepId};
 use spawn_core::ports::{BadEnd, ServiceError, WakeExecutions, WatchExecutions};
 use spawn_core::state::SweepStatus;
@@ -107,12 +107,12 @@ impl WatchExecutions for Executions {
 }
 
 impl WakeExecutions for Executions {
-    async fn wake(&self, task_token: &str) -> Result<(), ServiceError> {
+    async fn wake(&self, task_token: &str, answer: &Value) -> Result<(), ServiceError> {
         let request = self
             .client
             .send_task_success()
             .task_token(task_token)
-            .output("{}");
+            .output(answer.to_string());
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => nobody_waits_is_ok(Failure::of(&error)),

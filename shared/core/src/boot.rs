@@ -64,6 +64,9 @@ pub fn assignment(
     if let Some(deadline_ms) = member.ttl_deadline {
         lines.put("ttl_deadline", &(deadline_ms / 1000).to_string());
     }
+    if let Some(hook) = &program.on_interruption {
+        lines.put("on_interruption", hook);
+    }
     lines.put("on_complete", program.on_complete.as_str());
     if let Some(file) = &program.completion_file {
         lines.put("completion_file", file);
@@ -116,6 +119,8 @@ pub fn environment(
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    let number = member.try_number().to_string();
+    environment.push(("SPAWN_ATTEMPT".to_owned(), number));
     let size = sweep.members.to_string();
     environment.push(("SPAWN_SWEEP_SIZE".to_owned(), size.clone()));
     environment.push(("SWEEP_SIZE".to_owned(), size));

@@ -1,15 +1,10 @@
 //! How a member's life follows from what is observed of its instance.
 
+use crate::ending::{self, EndCode};
 use crate::ports::InstanceState;
 use crate::reap::deadline;
 use crate::rows::{Addresses, MemberRow, OnComplete, Report};
 use crate::state::{IllegalMove, MemberState, SweepStatus};
-
-/// EC2's state-reason codes of a spot instance that it took back (Amazon EC2 API Reference, StateReason).
-const SPOT_LOSS: [&str; 2] = [
-    "Server.SpotInstanceTermination",
-    "Server.SpotInstanceShutdown",
-];
 
 /// The reason of a member whose spot instance EC2 took back.
 const SPOT_LOSS_WORDS: &str = "EC2 took the spot instance back";
@@ -23,6 +18,8 @@ pub enum Observation {
     Gone,
     /// EC2 will take it back in two minutes.
     SpotNotice,
+    /// EC2 is more likely than usual to take it back (Amazon EC2 User Guide, "EC2 instance rebalance recommendations").
+    Rebalance,
     /// It has reported the end of its program; the report is in the ledger.
     Reported,
     /// EC2 shows it at these addresses.
@@ -75,6 +72,11 @@ pub fn observe(
         Observation::SpotNotice => {
             if member.spot_notice_at.is_none() && !member.state.is_ended() {
                 next.spot_notice_at = Some(around.now);
+            }
+        }
+        Observation::Rebalance => {
+            if member.rebalance_at.is_none() && !member.state.is_ended() {
+                next.rebalance_at = Some(around.now);
             }
         }
         Observation::Reported => {
@@ -132,8 +134,7 @@ fn stop(
     if next.paused_at.is_none() {
         next.paused_at = Some(around.now);
     }
-    let is_lost =
-        next.spot_notice_at.is_some() || reason.is_some_and(|code| SPOT_LOSS.contains(&code));
+    let is_lost = next.spot_notice_at.is_some() || reason.is_some_and(ending::is_spot_loss);
     if around.report.is_some() || is_lost {
         return end(next, reason, around);
     }
@@ -157,8 +158,9 @@ fn end(
     if next.state.is_ended() {
         return Ok(());
     }
-    let (state, words) = verdict(next, reason, around);
-    become_state(next, state)?;
+    let (code, words) = verdict(next, reason, around);
+    become_state(next, state_of(code))?;
+    next.code = Some(code);
     next.reason = words;
     next.ended_at = Some(around.now);
     if let Some(report) = &around.report {
@@ -168,40 +170,60 @@ fn end(
     Ok(())
 }
 
-/// The state in which a member ends, and why. Its own report decides; without one, what is known of the instance.
+/// The state of a member that ended of this.
+fn state_of(code: EndCode) -> MemberState {
+    match code {
+        EndCode::Completed => MemberState::Completed,
+        EndCode::Interrupted => MemberState::Interrupted,
+        EndCode::ReapedTtl
+        | EndCode::ReapedIdle
+        | EndCode::ReapedBudget
+        | EndCode::ReapedDrain
+        | EndCode::ReapedByRequest => MemberState::Reaped,
+        EndCode::ExitCode
+        | EndCode::EndedOutside
+        | EndCode::Lost
+        | EndCode::Impaired
+        | EndCode::BootFailed
+        | EndCode::LaunchFailed
+        | EndCode::NeverLaunched => MemberState::Failed,
+    }
+}
+
+/// Why a member ends, as a code and in words. Its own report decides; without one, what is known of the instance.
 fn verdict(
     member: &MemberRow,
     reason: Option<&str>,
     around: &Circumstances,
-) -> (MemberState, Option<String>) {
+) -> (EndCode, Option<String>) {
     if let Some(report) = &around.report {
         if report.exit_code == 0 {
-            return (MemberState::Completed, report.reason.clone());
+            return (EndCode::Completed, report.reason.clone());
         }
         if member.spot_notice_at.is_some() {
             // Programs that are told to save themselves rarely end with 0.
             let words = format!("{SPOT_LOSS_WORDS} (exit code {})", report.exit_code);
-            return (MemberState::Interrupted, Some(words));
+            return (EndCode::Interrupted, Some(words));
         }
         let mut words = format!("exit code {}", report.exit_code);
         if let Some(more) = &report.reason {
             words = format!("{words}: {more}");
         }
-        return (MemberState::Failed, Some(words));
+        return (EndCode::ExitCode, Some(words));
     }
-    if member.spot_notice_at.is_some() || reason.is_some_and(|r| SPOT_LOSS.contains(&r)) {
-        return (MemberState::Interrupted, Some(SPOT_LOSS_WORDS.to_owned()));
+    if member.spot_notice_at.is_some() || reason.is_some_and(ending::is_spot_loss) {
+        return (EndCode::Interrupted, Some(SPOT_LOSS_WORDS.to_owned()));
     }
     // What was stopped for one reason and is drained later ends because of the drain.
     let is_drained = around.sweep == SweepStatus::Draining && member.paused_at.is_some();
     if let Some(reaping) = &member.reaping
         && !is_drained
     {
-        return (MemberState::Reaped, Some(reaping.words()));
+        return (reaping.reason.end_code(), Some(reaping.words()));
     }
     if around.sweep == SweepStatus::Draining {
         return (
-            MemberState::Reaped,
+            EndCode::ReapedDrain,
             Some("the sweep was drained".to_owned()),
         );
     }
@@ -210,7 +232,7 @@ fn verdict(
         .filter(|_| member.paused_at.is_none())
         .is_some_and(|deadline| around.now + TTL_SLACK_MS >= deadline)
     {
-        return (MemberState::Reaped, Some("its ttl passed".to_owned()));
+        return (EndCode::ReapedTtl, Some("its ttl passed".to_owned()));
     }
     let details: Vec<&str> = [reason, around.last_words.as_deref()]
         .into_iter()
@@ -224,7 +246,10 @@ fn verdict(
             details.join("; ")
         )
     };
-    (MemberState::Failed, Some(words))
+    (
+        ending::unannounced(reason, member.running_at.is_some()),
+        Some(words),
+    )
 }
 
 /// The kill switch counts from boot in whole minutes, the deadline from the launch: an end this much before the deadline is
@@ -308,6 +333,7 @@ mod tests {
                 .unwrap()
                 .unwrap();
             assert_eq!(after.state, state, "{around:?} {reason:?}");
+            assert_eq!(state_of(after.code.unwrap()), state);
             assert!(!after.live);
             assert_eq!(after.ended_at, Some(around.now));
         }
@@ -384,6 +410,7 @@ mod tests {
             states.prop_map(|state| Observation::State(state, None)),
             Just(Observation::Gone),
             Just(Observation::SpotNotice),
+            Just(Observation::Rebalance),
             Just(Observation::Reported),
             (0_u8..3).prop_map(|last| Observation::At(Addresses {
                 private_ip: Some([10, 0, 0, last].into()),
@@ -409,6 +436,7 @@ mod tests {
                 prop_assert!(member.live || !next.live || member.state == MemberState::Stopped);
                 prop_assert!(!(next.live && next.state == MemberState::Stopped));
                 prop_assert_eq!(member.state.is_ended(), member.ended_at.is_some());
+                prop_assert_eq!(member.state.is_ended(), member.code.is_some());
                 prop_assert!(!member.state.is_ended() || member.exit_code == next.exit_code);
                 prop_assert_eq!(observe(&next, &observation, &around).unwrap(), None);
                 member = next;

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::boot::parameter_text;
 use crate::clock;
-use crate::rows::{MemberRow, SweepRow};
+use crate::ending::EndCode;
+use crate::rows::{MemberRow, SweepRow, Try};
 use crate::state::{Counts, MemberState, SweepStatus};
 
 /// The status of a sweep at its end.
@@ -123,7 +124,10 @@ pub(crate) fn member_entry(sweep: &SweepRow, member: &MemberRow) -> Value {
         "name": member.name,
         "params": member.params().unwrap_or_default(),
         "state": member.state,
+        "reason_code": code_of(member),
         "reason": member.reason,
+        "tries": member.try_number(),
+        "earlier_tries": member.tries.iter().map(try_entry).collect::<Vec<_>>(),
         "exit_code": member.exit_code,
         "result": member.result_key.as_ref().map(uri),
         "lane": member.lane,
@@ -137,9 +141,32 @@ pub(crate) fn member_entry(sweep: &SweepRow, member: &MemberRow) -> Value {
     })
 }
 
+/// Why a member of a sweep that is over ended, or was never launched.
+fn code_of(member: &MemberRow) -> Option<EndCode> {
+    let is_planned = member.state == MemberState::Planned;
+    member.code.or(is_planned.then_some(EndCode::NeverLaunched))
+}
+
+fn try_entry(one: &Try) -> Value {
+    let iso = |ms: Option<u64>| ms.map(clock::format_iso);
+    json!({
+        "state": one.state,
+        "reason_code": one.code,
+        "reason": one.reason,
+        "exit_code": one.exit_code,
+        "instance": one.instance,
+        "instance_type": one.instance_type,
+        "market": one.market,
+        "availability_zone": one.availability_zone,
+        "launched_at": iso(one.launched_at),
+        "running_at": iso(one.running_at),
+        "ended_at": iso(one.ended_at),
+    })
+}
+
 /// The names of the columns that every table of results has.
 const FIRST_COLUMNS: [&str; 2] = ["index", "name"];
-const MIDDLE_COLUMNS: [&str; 2] = ["state", "exit_code"];
+const MIDDLE_COLUMNS: [&str; 3] = ["state", "exit_code", "reason_code"];
 
 /// The table of results: a header, then a row for each member. `results` holds the fields of the members' results by index.
 ///
@@ -186,6 +213,11 @@ pub fn results_table(
         row.push(
             member
                 .exit_code
+                .map(|code| code.to_string())
+                .unwrap_or_default(),
+        );
+        row.push(
+            code_of(member)
                 .map(|code| code.to_string())
                 .unwrap_or_default(),
         );

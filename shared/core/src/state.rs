@@ -74,9 +74,9 @@ impl MemberState {
             Self::Launching => matches!(next, Self::Running | Self::Stopped) || next.is_ended(),
             Self::Running => next == Self::Stopped || next.is_ended(),
             Self::Stopped => next == Self::Running || next.is_ended(),
-            // The one way back: a retry after an interruption.
-            Self::Interrupted => next == Self::Planned,
-            Self::Completed | Self::Failed | Self::Reaped => false,
+            // The one way back: another try.
+            Self::Interrupted | Self::Failed => next == Self::Planned,
+            Self::Completed | Self::Reaped => false,
         }
     }
 }
@@ -272,10 +272,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_interrupted_member_comes_back_from_its_end() {
+    fn only_an_interrupted_or_failed_member_comes_back_from_its_end() {
         for from in MemberState::ALL.into_iter().filter(|s| s.is_ended()) {
             for to in MemberState::ALL {
-                let allowed = from == MemberState::Interrupted && to == MemberState::Planned;
+                let back = matches!(from, MemberState::Interrupted | MemberState::Failed);
+                let allowed = back && to == MemberState::Planned;
                 assert_eq!(from.may_become(to), allowed, "{from} -> {to}");
             }
         }

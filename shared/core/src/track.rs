@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::account::Place;
 use crate::errors::FunctionError;
-use crate::ids::{InstanceArn, SweepId};
-use crate::launch::slot_change;
+use crate::ids::{InstanceArn, LaneId, SweepId};
+use crate::launch::{self, slot_change};
 use crate::ledger::{
     self, Condition, Expect, Ledger, LedgerError, Path, Stored, Versioned, Write, path, require_all,
 };
 use crate::lifecycle::{Circumstances, Observation, observe};
 use crate::ports::{CloudInstance, InAccounts, ListInstances, WakeExecutions};
 use crate::reap::deadline;
+use crate::retry;
 use crate::rows::{
-    InstanceRow, MemberRow, OnComplete, ProgramRow, SlotRow, SweepRow, count_move, instance_key,
-    member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
+    InstanceRow, MemberRow, OnComplete, ProgramRow, RetryRow, SlotRow, SweepRow, count_move,
+    instance_key, member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
 };
 use crate::state::{MemberState, SweepStatus};
 
@@ -38,7 +39,8 @@ pub struct Applied {
 /// How often a transaction is rebuilt from fresh rows when another writer was faster.
 const TRIES_MAX: u32 = 8;
 
-/// Members in one transaction: each may need a second write, to its instance's row, beside the row of the sweep.
+/// Members in one transaction: each may need a second write, to its instance's row or to be tried again, beside the row of the
+/// sweep.
 const MEMBERS_MAX: usize = 49;
 
 /// Applies `observations` in their order. Repeating them changes nothing.
@@ -127,6 +129,14 @@ async fn apply_chunk(
             if on_complete == OnComplete::Stop && after.live && after.state.is_ended() {
                 to_stop.push(instance.instance.clone());
             }
+            if retry::is_left(&after, sweep.retries)
+                && !before.state.is_ended()
+                && sweep.may_launch()
+            {
+                // Whether a try is left is decided in the transaction that ends this one, so it is decided once.
+                after = retry::planned_again(&after);
+                writes.push(retry::row_of(&after).create()?);
+            }
             if after != before {
                 changed += 1;
                 changes.add(&before, &after);
@@ -138,16 +148,7 @@ async fn apply_chunk(
                 writes.push(after.replace()?);
             }
         }
-        let additions = changes.additions();
-        if !additions.is_empty() {
-            writes.push(Write::Update {
-                key: sweep_key(sweep_id),
-                set: Vec::new(),
-                remove: Vec::new(),
-                add: additions,
-                when: Vec::new(),
-            });
-        }
+        writes.extend(changes.write(sweep_id));
         if !writes.is_empty() {
             match ledger.commit(writes).await {
                 Ok(()) => {}
@@ -182,7 +183,10 @@ async fn on_complete(
 
 /// How a sweep's counters change with its members.
 #[derive(Default)]
-struct Changes(BTreeMap<Path, i64>);
+struct Changes {
+    counters: BTreeMap<Path, i64>,
+    retried: i64,
+}
 
 impl Changes {
     fn add(&mut self, before: &MemberRow, after: &MemberRow) {
@@ -190,6 +194,9 @@ impl Changes {
             for (counter, by) in count_move(&after.lane.region, before.state, after.state, 1) {
                 self.by(counter, by);
             }
+        }
+        if retry::is_retry(before, after) {
+            self.retried += 1;
         }
         // A member that is started again takes its slot back, free or not: its instance runs.
         let slots = i64::from(after.live) - i64::from(before.live);
@@ -199,11 +206,26 @@ impl Changes {
     }
 
     fn by(&mut self, counter: Path, by: i64) {
-        *self.0.entry(counter).or_insert(0) += by;
+        *self.counters.entry(counter).or_insert(0) += by;
     }
 
-    fn additions(self) -> Vec<(Path, i64)> {
-        self.0.into_iter().filter(|(_, by)| *by != 0).collect()
+    /// The write to the sweep's row. Members are tried again only while it launches: a drain or a hold that came meanwhile
+    /// makes the transaction fail, and what was seen is judged anew.
+    fn write(mut self, sweep_id: &SweepId) -> Option<Write> {
+        let mut when = Vec::new();
+        if self.retried > 0 {
+            self.by(path(&["retrying"]), self.retried);
+            when = launch::while_launching();
+        }
+        let changed = self.counters.into_iter().filter(|(_, by)| *by != 0);
+        let add: Vec<(Path, i64)> = changed.collect();
+        (!add.is_empty()).then(|| Write::Update {
+            key: sweep_key(sweep_id),
+            set: Vec::new(),
+            remove: Vec::new(),
+            add,
+            when,
+        })
     }
 }
 
@@ -211,7 +233,7 @@ impl Changes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// A lane, for a free slot.
-    Slot(crate::ids::LaneId),
+    Slot(LaneId),
     /// The sweep's execution, for the end of all members.
     Completion,
 }
@@ -285,10 +307,10 @@ pub async fn wake(
     sweep_id: &SweepId,
 ) -> Result<(), FunctionError> {
     let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
-    if sweep.is_over()
-        && let Some(token) = &sweep.completion_token
+    if let Some(token) = &sweep.completion_token
+        && let Some(answer) = completion(ledger, &sweep).await?
     {
-        executions.wake(token).await?;
+        executions.wake(token, &answer).await?;
         forget_completion_token(ledger, sweep_id, token).await?;
     }
     if sweep.max_concurrent.is_none() && sweep.max_concurrent_per_region.is_none() {
@@ -296,8 +318,8 @@ pub async fn wake(
     }
     let slots: Vec<SlotRow> = ledger::load_all(ledger, &sweep_pk(sweep_id), "SLOT#").await?;
     for slot in slots {
-        if !sweep.status.may_launch() || sweep.free_slots(&slot.lane.region) > 0 {
-            executions.wake(&slot.task_token).await?;
+        if !sweep.may_launch() || sweep.free_slots(&slot.lane.region) > 0 {
+            executions.wake(&slot.task_token, &json!({})).await?;
             let delete = Write::Delete {
                 key: slot_key(sweep_id, &slot.lane),
                 expect: Expect::Version(slot.version),
@@ -310,6 +332,22 @@ pub async fn wake(
         }
     }
     Ok(())
+}
+
+/// What the execution that waits for the end of a sweep is told: that it has come, or which lanes are to launch again first.
+/// `None` while it has to wait.
+async fn completion(ledger: &impl Ledger, sweep: &SweepRow) -> Result<Option<Value>, LedgerError> {
+    if sweep.is_over() {
+        return Ok(Some(json!({"relaunch": false})));
+    }
+    if sweep.retrying <= 0 || !sweep.may_launch() {
+        return Ok(None);
+    }
+    let rows: Vec<RetryRow> =
+        ledger::load_all(ledger, &sweep_pk(&sweep.sweep_id), "RETRY#").await?;
+    let lanes: BTreeSet<LaneId> = rows.into_iter().map(|row| row.lane).collect();
+    // None when a launcher has taken them all meanwhile.
+    Ok((!lanes.is_empty()).then(|| json!({"relaunch": true, "lanes": lanes})))
 }
 
 /// Removes the token that was answered: the events that follow the end of a sweep must not answer it again and again.

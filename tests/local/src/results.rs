@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 /// Fixed columns before the parameters, and between parameters and results.
 const STATE: &str = "state";
 const EXIT_CODE: &str = "exit_code";
+/// How many they are: these two and `reason_code`.
+const STATE_COLUMNS: usize = 3;
 
 /// Endings and words of names for which less is better.
 const LOWER_IS_BETTER: [&str; 9] = [
@@ -101,13 +103,16 @@ impl Results {
                     params: (2..state).map(cell).collect(),
                     state: cell(state),
                     exit_code: cell(state + 1),
-                    fields: (state + 2..header.len()).map(cell).collect(),
+                    fields: (state + STATE_COLUMNS..header.len()).map(cell).collect(),
                 })
             })
             .collect::<Result<_>>()?;
         Ok(Self {
             params: header[2..state].to_vec(),
-            fields: header[state + 2..].to_vec(),
+            fields: header
+                .get(state + STATE_COLUMNS..)
+                .unwrap_or_default()
+                .to_vec(),
             members,
         })
     }
@@ -211,8 +216,9 @@ impl Results {
 mod tests {
     use super::*;
 
-    const FILE: &[u8] = b"index,name,rate,units,state,exit_code,accuracy,log_loss\n\
-        0,,0.1,2,completed,0,0.9,0.5\n1,b,0.1,4,failed,1,,\n2,,0.2,2,completed,0,0.8,0.4\n3,,0.2,4,completed,0,nan,1\n";
+    const FILE: &[u8] = b"index,name,rate,units,state,exit_code,reason_code,accuracy,log_loss\n\
+        0,,0.1,2,completed,0,completed,0.9,0.5\n1,b,0.1,4,failed,1,exit_code,,\n\
+        2,,0.2,2,completed,0,completed,0.8,0.4\n3,,0.2,4,completed,0,completed,nan,1\n";
 
     #[test]
     fn columns_fall_into_parameters_and_results() {

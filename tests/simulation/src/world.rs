@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use spawn_core::boot::Home;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch;
 use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored};
+use spawn_core::policy::{OnFailure, Retries};
 use spawn_core::ports::{
     BadEnd, InAccounts, LaunchInstances, LaunchRequest, ServiceError, WakeExecutions,
     WatchExecutions,
 };
 use spawn_core::rows::{
-    BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, batch_key, lane_key,
-    program_key, shard_count, shard_pk, sweep_key, sweep_pk,
+    BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, RetryRow, Shape, SweepRow, batch_key,
+    lane_key, program_key, shard_count, shard_pk, sweep_key, sweep_pk,
 };
 use spawn_core::state::{Counts, Ended, MemberState, SweepStatus};
 
@@ -26,6 +28,7 @@ use crate::objects::MemoryObjects;
 #[derive(Debug, Default)]
 struct Told {
     woken: Vec<String>,
+    answers: Vec<Value>,
     bad_end: Option<BadEnd>,
     drains: BTreeSet<(String, u64)>,
 }
@@ -45,6 +48,12 @@ impl Executions {
         self.told().woken.clone()
     }
 
+    /// What they were answered with, in the same order.
+    #[must_use]
+    pub fn answers(&self) -> Vec<Value> {
+        self.told().answers.clone()
+    }
+
     /// The execution that submitted the sweep ends.
     pub fn end_badly(&self, end: BadEnd) {
         self.told().bad_end = Some(end);
@@ -58,8 +67,10 @@ impl Executions {
 }
 
 impl WakeExecutions for Executions {
-    async fn wake(&self, task_token: &str) -> Result<(), ServiceError> {
-        self.told().woken.push(task_token.to_owned());
+    async fn wake(&self, task_token: &str, answer: &Value) -> Result<(), ServiceError> {
+        let mut told = self.told();
+        told.woken.push(task_token.to_owned());
+        told.answers.push(answer.clone());
         Ok(())
     }
 }
@@ -139,6 +150,11 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         max_in: BTreeMap::new(),
         counts: Counts::planned(members),
         live: 0,
+        retrying: 0,
+        retries: Retries::default(),
+        on_failure: OnFailure::Continue,
+        tolerated_failures: 0,
+        held: None,
         completion_token: None,
         drain: None,
         budget: None,
@@ -252,7 +268,7 @@ impl World {
         };
         let instances = cloud.launch(&request).await?;
         let members = self.members().await;
-        let pairs = launch::pair(&members, &instances);
+        let pairs = launch::pair(&attempt, &members, &instances);
         let program: ProgramRow =
             ledger::require(&self.ledger, program_key(&self.sweep_id, 0)).await?;
         for writes in launch::record(&sweep, &attempt, pairs, &[(0, program)].into())? {
@@ -275,7 +291,8 @@ impl World {
         let instances = self.cloud.instances();
         let mut owners: BTreeMap<_, Vec<u32>> = BTreeMap::new();
         for member in &members {
-            if let Some(arn) = &member.instance {
+            let earlier = member.tries.iter().filter_map(|one| one.instance.as_ref());
+            for arn in member.instance.iter().chain(earlier) {
                 owners.entry(arn.clone()).or_default().push(member.index);
             }
         }
@@ -316,7 +333,23 @@ impl World {
             ledger::load_all(&self.ledger, &sweep_pk(&self.sweep_id), "BATCH#")
                 .await
                 .unwrap_or_default();
-        let waiting: BTreeSet<u32> = batches.iter().flat_map(|b| b.pending.iter()).collect();
+        let retries: Vec<RetryRow> =
+            ledger::load_all(&self.ledger, &sweep_pk(&self.sweep_id), "RETRY#")
+                .await
+                .unwrap_or_default();
+        if sweep.retrying != i64::try_from(retries.len()).unwrap_or(i64::MAX) {
+            wrong.push(format!(
+                "retrying is {}, rows are {}",
+                sweep.retrying,
+                retries.len()
+            ));
+        }
+        let in_batches = batches.iter().flat_map(|b| b.pending.iter());
+        let waiting: Vec<u32> = in_batches.chain(retries.iter().map(|r| r.index)).collect();
+        if waiting.len() != waiting.iter().collect::<BTreeSet<_>>().len() {
+            wrong.push(format!("a member waits twice in {waiting:?}"));
+        }
+        let waiting: BTreeSet<u32> = waiting.into_iter().collect();
         let planned: BTreeSet<u32> = members
             .iter()
             .filter(|member| member.state == MemberState::Planned)
@@ -402,6 +435,7 @@ fn program(sweep: &SweepRow) -> ProgramRow {
         on_complete: OnComplete::Terminate,
         completion_file: None,
         completion_delay_s: 0,
+        on_interruption: None,
         inputs: Vec::new(),
         result_file: "result.json".to_owned(),
     }

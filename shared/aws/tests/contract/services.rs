@@ -78,7 +78,9 @@ async fn a_parameter_has_a_value_or_is_none(config: &SdkConfig) {
 
 async fn a_token_of_nobody_is_answered(config: &SdkConfig) {
     assert_eq!(
-        Executions::new(config).wake("a token of nobody").await,
+        Executions::new(config)
+            .wake("a token of nobody", &serde_json::json!({}))
+            .await,
         Ok(())
     );
 }

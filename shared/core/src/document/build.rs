@@ -16,7 +16,8 @@ use super::points::{Points, too_many};
 use super::read::{self, Read, shown, take};
 use super::shape::Shape;
 use super::sweep::{Distribution, Member, Notify, Occasion, OperatorDefaults, RegionShare, Sweep};
-use super::{aws, extras, names, regions};
+use super::{aws, extras, names, policy, regions};
+use crate::policy::Tolerated;
 
 /// The most URIs of `inputs`: each is a line of every assignment.
 const INPUTS_MAX: usize = 50;
@@ -92,6 +93,11 @@ pub(super) fn build(
             .get(Top::Naming)
             .and_then(|found| keep(read::bool(found.value), found, Top::Naming, &mut faults))
             .unwrap_or(true),
+        accounts: field(&top, Top::Accounts, policy::accounts, &mut faults).unwrap_or_default(),
+        retries: field(&top, Top::Retries, policy::retries, &mut faults).unwrap_or_default(),
+        on_failure: field(&top, Top::OnFailure, policy::on_failure, &mut faults)
+            .unwrap_or_default(),
+        tolerated_failures: tolerated_failures(&top, &mut faults),
         dry_run: top
             .get(Top::DryRun)
             .and_then(|found| keep(read::bool(found.value), found, Top::DryRun, &mut faults))
@@ -365,6 +371,36 @@ fn check_cost_share(notify: &Notify, has_budget: bool, faults: &mut Collector) {
             "cost_share together with budget",
         ));
     }
+}
+
+/// How many failures are tolerated; said to no end where nothing happens past it.
+fn tolerated_failures(top: &TopLevel<'_>, faults: &mut Collector) -> Tolerated {
+    let tolerated = field(
+        top,
+        Top::ToleratedFailures,
+        policy::tolerated_failures,
+        faults,
+    );
+    if let Some(found) = top.get(Top::ToleratedFailures)
+        && top.get(Top::OnFailure).is_none()
+    {
+        faults.add(Fault::new(
+            found.path.as_str(),
+            "nothing happens past it without on_failure",
+            "tolerated_failures together with on_failure: hold, drain or continue",
+        ));
+    }
+    tolerated.unwrap_or_default()
+}
+
+fn field<T>(
+    top: &TopLevel<'_>,
+    id: Top,
+    read: impl Fn(&Value) -> Read<T>,
+    faults: &mut Collector,
+) -> Option<T> {
+    let found = top.get(id)?;
+    keep(read(found.value), found, id, faults)
 }
 
 fn whole(top: &TopLevel<'_>, id: Top, faults: &mut Collector) -> Option<u32> {

@@ -48,7 +48,7 @@ const LIFETIME: Shape = Shape::Duration {
 };
 
 /// The fields of the sweep as a whole.
-pub(super) const TOP: [Field<Top>; 20] = [
+pub(super) const TOP: [Field<Top>; 24] = [
     field(
         Top::Name,
         "name",
@@ -189,10 +189,38 @@ pub(super) const TOP: [Field<Top>; 20] = [
         Shape::Bool,
         "Show the plan and launch nothing. Default: false.",
     ),
+    field(
+        Top::Accounts,
+        "accounts",
+        &[],
+        Shape::Accounts,
+        "The AWS accounts over which the members of each region are spread. Default: the one that spawn is deployed in.",
+    ),
+    field(
+        Top::Retries,
+        "retries",
+        &[],
+        Shape::Retries,
+        "How often a member is tried again after an interruption of its spot instance (default: 1), and after a failure (default: 0). A number is both.",
+    ),
+    field(
+        Top::OnFailure,
+        "on_failure",
+        &[],
+        Shape::OnFailure,
+        "What happens past tolerated_failures: hold launches no more, drain ends what runs, too. Default: continue.",
+    ),
+    field(
+        Top::ToleratedFailures,
+        "tolerated_failures",
+        &[],
+        Shape::Tolerated,
+        "How many members, or which share of them, may end without success before on_failure. Default: 0.",
+    ),
 ];
 
 /// The settings of a member.
-pub(super) const SETTINGS: [Field<Setting>; 18] = [
+pub(super) const SETTINGS: [Field<Setting>; 19] = [
     field(
         Setting::Region,
         "region",
@@ -315,6 +343,15 @@ pub(super) const SETTINGS: [Field<Setting>; 18] = [
         &[],
         UP_TO_AN_HOUR,
         "How long the instance stays up once that file has appeared. Default: 30s.",
+    ),
+    field(
+        Setting::OnInterruption,
+        "on_interruption",
+        &[],
+        Shape::Text {
+            bytes_max: COMMAND_BYTES_MAX,
+        },
+        "A shell command that saves what there is when EC2 takes the spot instance back; it has up to two minutes.",
     ),
     field(
         Setting::DnsName,

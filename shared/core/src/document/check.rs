@@ -58,7 +58,8 @@ impl<'a> Checked<'a> {
             return known.clone();
         }
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.script_bytes += length(&layer.command) + length(&layer.user_data);
+        self.script_bytes +=
+            length(&layer.command) + length(&layer.user_data) + length(&layer.on_interruption);
         let settings = match self.build(layer) {
             Ok(settings) => Some(Arc::new(settings)),
             Err(flaws) => {
@@ -198,6 +199,7 @@ impl<'a> Checked<'a> {
                 on_complete,
                 completion_file: layer.completion_file.clone(),
                 completion_delay_s: layer.completion_delay_s.unwrap_or(COMPLETION_DELAY_S),
+                on_interruption: layer.on_interruption.clone(),
                 dns_name: layer.dns_name.clone(),
             }),
             _ => Err(flaws),

@@ -38,6 +38,10 @@ pub(super) enum Top {
     Notify,
     Naming,
     DryRun,
+    Accounts,
+    Retries,
+    OnFailure,
+    ToleratedFailures,
 }
 
 /// A setting of a member, which may also stand in `defaults` or at the top level.
@@ -60,6 +64,7 @@ pub(super) enum Setting {
     OnComplete,
     CompletionFile,
     CompletionDelay,
+    OnInterruption,
     DnsName,
 }
 
@@ -124,6 +129,10 @@ pub(super) fn is_misplaced_in_member(id: Top) -> bool {
         | Top::Inputs
         | Top::Notify
         | Top::DryRun
+        | Top::Accounts
+        | Top::Retries
+        | Top::OnFailure
+        | Top::ToleratedFailures
         | Top::Defaults => true,
         Top::Name
         | Top::Owner

@@ -31,6 +31,7 @@ pub(super) struct Layer {
     pub(super) on_complete: Option<OnComplete>,
     pub(super) completion_file: Option<String>,
     pub(super) completion_delay_s: Option<u64>,
+    pub(super) on_interruption: Option<String>,
     pub(super) dns_name: Option<String>,
 }
 
@@ -86,6 +87,7 @@ impl Layer {
             Setting::CompletionDelay => {
                 self.completion_delay_s = Some(duration(value, min_s, max_s)?)
             }
+            Setting::OnInterruption => self.on_interruption = Some(owned()?),
             Setting::DnsName => self.dns_name = Some(names::dns_label(value)?),
         }
         Ok(())
@@ -111,6 +113,7 @@ impl Layer {
             Setting::OnComplete => self.on_complete = None,
             Setting::CompletionFile => self.completion_file = None,
             Setting::CompletionDelay => self.completion_delay_s = None,
+            Setting::OnInterruption => self.on_interruption = None,
             Setting::DnsName => self.dns_name = None,
         }
     }
@@ -151,6 +154,7 @@ impl Layer {
             on_complete,
             completion_file,
             completion_delay_s,
+            on_interruption,
             dns_name
         );
     }

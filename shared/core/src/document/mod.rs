@@ -25,6 +25,7 @@ mod keys;
 mod layer;
 mod names;
 mod points;
+mod policy;
 mod read;
 mod regions;
 mod scalar;

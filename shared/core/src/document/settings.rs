@@ -43,6 +43,8 @@ pub struct Settings {
     pub completion_file: Option<String>,
     /// How long the instance stays up once its work is done.
     pub completion_delay_s: u64,
+    /// A shell command that saves what there is when the spot instance is taken back.
+    pub on_interruption: Option<String>,
     /// A label of its own in DNS, beside its index or name.
     pub dns_name: Option<String>,
 }

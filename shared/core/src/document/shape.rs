@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::duration::format_duration;
+use crate::policy::RETRIES_MAX;
 use crate::region::Region;
 
 /// The shape of a field's value.
@@ -44,6 +45,10 @@ pub(super) enum Shape {
     Distribution,
     Topics,
     Occasions,
+    Accounts,
+    Retries,
+    OnFailure,
+    Tolerated,
     /// Fields that hold other fields.
     Defaults,
     Params,
@@ -100,6 +105,14 @@ impl Shape {
             Self::Occasions => {
                 "a list of end, failure, first_failure, overdue and {cost_share: PERCENT}"
             }
+            Self::Accounts => "a list of AWS account ids in quotes, each of 12 digits",
+            Self::Retries => {
+                return format!(
+                    "a whole number from 0 to {RETRIES_MAX}, or an object of interruption and failure with such numbers"
+                );
+            }
+            Self::OnFailure => "continue, hold or drain",
+            Self::Tolerated => "a number of members, or a share of them from \"0%\" to \"100%\"",
             Self::Defaults => "an object of settings and parameters",
             Self::Params => "a list of objects, one for each member, or the S3 URI of a table",
             Self::Grid => "an object of lists",
@@ -184,6 +197,23 @@ impl Shape {
                 {"enum": ["end", "failure", "first_failure", "overdue", "cost_share"]},
                 {"type": "object", "properties": {"cost_share": whole(1, 100)}, "required": ["cost_share"], "additionalProperties": false},
             ]})),
+            Self::Accounts => list_of(json!({"type": "string", "pattern": "^[0-9]{12}$"})),
+            Self::Retries => {
+                let number = whole(0, RETRIES_MAX);
+                json!({"anyOf": [
+                    number,
+                    {
+                        "type": "object",
+                        "properties": {"interruption": number, "failure": number},
+                        "additionalProperties": false,
+                    },
+                ]})
+            }
+            Self::OnFailure => json!({"enum": ["continue", "hold", "drain"]}),
+            Self::Tolerated => json!({"anyOf": [
+                whole(0, super::MEMBERS_MAX),
+                {"type": "string", "pattern": "^\\s*(100|[0-9]{1,2})\\s*%\\s*$"},
+            ]}),
             Self::Defaults | Self::Results | Self::Notify => json!({"type": "object"}),
             Self::Params => json!({"type": ["array", "object", "string"]}),
             Self::Grid => json!({

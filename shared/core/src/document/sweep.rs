@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use super::fault::Faults;
 use super::settings::Settings;
 use super::uri::S3Uri;
+use crate::account::AccountId;
 use crate::money::MicroDollars;
+use crate::policy::{OnFailure, Retries, Tolerated};
 use crate::region::Region;
 
 /// The most members of a sweep.
@@ -45,6 +47,14 @@ pub struct Sweep {
     pub notify: Notify,
     /// Whether its members get names in DNS, where the operator has a domain for them.
     pub naming: bool,
+    /// The accounts over which the members of each region are spread; none: the home account.
+    pub accounts: Vec<AccountId>,
+    /// How often members are tried again.
+    pub retries: Retries,
+    /// What happens when more members fail than are tolerated.
+    pub on_failure: OnFailure,
+    /// How many may fail.
+    pub tolerated_failures: Tolerated,
     /// Whether to show the plan and launch nothing.
     pub dry_run: bool,
 }

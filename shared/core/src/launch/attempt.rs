@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::boot::{self, Home};
+use crate::ending::EndCode;
 use crate::ids::ClientToken;
 use crate::launch::ladder;
 use crate::ledger::{Condition, LedgerError, Stored, Versioned, Write, path};
@@ -107,11 +108,7 @@ pub fn begin(
 fn take_slots(sweep: &SweepRow, lane: &LaneRow, count: u32) -> Write {
     let region = lane.lane.region.to_string();
     let count = i64::from(count);
-    let statuses = [SweepStatus::Launching, SweepStatus::Running];
-    let mut when = vec![Condition::In(
-        path(&["status"]),
-        statuses.iter().map(|s| Value::from(s.as_str())).collect(),
-    )];
+    let mut when = while_launching();
     let limits = [
         (path(&["live"]), sweep.max_concurrent),
         (
@@ -133,6 +130,18 @@ fn take_slots(sweep: &SweepRow, lane: &LaneRow, count: u32) -> Write {
     }
 }
 
+/// What must hold of a sweep's row for a write that leads to a launch: that nothing keeps it from launching.
+pub(crate) fn while_launching() -> Vec<Condition> {
+    let statuses = [SweepStatus::Launching, SweepStatus::Running];
+    vec![
+        Condition::In(
+            path(&["status"]),
+            statuses.iter().map(|s| Value::from(s.as_str())).collect(),
+        ),
+        Condition::Missing(path(&["held"])),
+    ]
+}
+
 /// The additions to a sweep's row when the number of its instances in a region changes.
 pub(crate) fn slot_change(region: &str, by: i64) -> Vec<(crate::ledger::Path, i64)> {
     if by == 0 {
@@ -145,18 +154,21 @@ pub(crate) fn slot_change(region: &str, by: i64) -> Vec<(crate::ledger::Path, i6
 /// the order of their indices, so that every repeat pairs them alike.
 #[must_use]
 pub fn pair<'a>(
+    attempt: &AttemptRow,
     members: &[MemberRow],
     instances: &'a [CloudInstance],
 ) -> Vec<(MemberRow, &'a CloudInstance)> {
-    let taken: Vec<_> = members.iter().filter_map(|m| m.instance.as_ref()).collect();
     let mut free: Vec<&CloudInstance> = instances
         .iter()
-        .filter(|instance| !taken.contains(&&instance.arn))
+        .filter(|instance| !members.iter().any(|member| member.has_had(&instance.arn)))
         .collect();
     free.sort_by(|a, b| a.arn.instance_id.cmp(&b.arn.instance_id));
     let mut waiting: Vec<&MemberRow> = members
         .iter()
-        .filter(|member| member.state == MemberState::Planned)
+        // One that had an instance of this attempt, and is planned again since, waits for another attempt.
+        .filter(|member| {
+            member.state == MemberState::Planned && !member.was_launched_by(&attempt.token)
+        })
         .collect();
     waiting.sort_by_key(|member| member.index);
     waiting.into_iter().cloned().zip(free).collect()
@@ -235,12 +247,12 @@ pub fn record(
     Ok(transactions)
 }
 
-/// The members that an attempt has launched, as their rows say.
+/// The members that an attempt has launched, as their rows say: some of them may have ended and be planned again.
 #[must_use]
 pub fn launched(members: &[MemberRow], attempt: &AttemptRow) -> Indices {
     members
         .iter()
-        .filter(|member| member.attempt.as_ref() == Some(&attempt.token))
+        .filter(|member| member.was_launched_by(&attempt.token))
         .map(|member| member.index)
         .collect()
 }
@@ -330,6 +342,7 @@ pub fn give_up(
         }
         failed += 1;
         member.state = MemberState::Failed;
+        member.code = Some(EndCode::LaunchFailed);
         member.reason = Some(reason.clone());
         member.ended_at = Some(now);
         writes.push(member.replace()?);

@@ -14,10 +14,10 @@ mod attempt;
 mod ladder;
 mod step;
 
-pub(crate) use attempt::slot_change;
 pub use attempt::{
     Closing, begin, close, give_up, launched, pair, record, template_name, template_of, to_give_up,
 };
+pub(crate) use attempt::{slot_change, while_launching};
 pub use ladder::{ROUNDS_MAX, after_no_capacity, ladder};
 pub use step::{Step, backoff_s, next_step};
 

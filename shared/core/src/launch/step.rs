@@ -30,7 +30,7 @@ pub fn next_step(sweep: &SweepRow, lane: &LaneRow, batch: Option<&BatchRow>, now
     let Some(batch) = batch else {
         return Step::Done;
     };
-    if !sweep.status.may_launch() {
+    if !sweep.may_launch() {
         return Step::Done;
     }
     if lane.stopped.is_some() {

@@ -1,12 +1,13 @@
 //! Whether a sweep can pass its budget, before anything is launched.
 
 use crate::document::Fault;
+use crate::ids::Market;
 use crate::money::MicroDollars;
 use crate::plan::Plan;
 use crate::prices::{PriceBook, cost};
 use crate::rows::{MemberRow, Shape};
 
-/// What a plan costs at the most: every member at its full ttl, on the dearest type of its list, at the price on demand.
+/// What a plan costs at the most: every member at its full ttl, as often as it may be tried, on the dearest type of its list, at the price on demand.
 /// `None` when a price or a ttl is missing.
 #[must_use]
 pub fn worst_case(plan: &Plan, book: &PriceBook) -> Option<MicroDollars> {
@@ -45,11 +46,25 @@ pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<(), Fault> 
     Err(Fault::new(
         "budget",
         format!(
-            "{} members at their full ttl may cost {total}, more than the budget of {budget}, which suffices for {affordable}",
-            plan.members.len()
+            "{} members at their full ttl{} may cost {total}, more than the budget of {budget}, which suffices for {affordable}",
+            plan.members.len(),
+            retries_in_words(plan)
         ),
-        "a larger budget, a shorter ttl, cheaper types or fewer members",
+        "a larger budget, a shorter ttl, cheaper types, fewer members or fewer retries",
     ))
+}
+
+/// The retries that the worst case counts, if there are any.
+fn retries_in_words(plan: &Plan) -> String {
+    let spot = plan
+        .sweep
+        .lanes
+        .iter()
+        .any(|lane| lane.market == Market::Spot);
+    match plan.sweep.retries.tries_at_most(spot) {
+        1 => String::new(),
+        tries => format!(", tried up to {tries} times each,"),
+    }
 }
 
 /// What each member costs at the most.
@@ -95,5 +110,9 @@ fn member_at_most(
         let of_type = cost(hour, ttl_s).unwrap_or(MicroDollars(i64::MAX));
         most = most.max(of_type);
     }
-    Ok(most)
+    let tries = plan
+        .sweep
+        .retries
+        .tries_at_most(member.lane.market == Market::Spot);
+    Ok(MicroDollars(most.0.saturating_mul(i64::from(tries))))
 }

@@ -124,6 +124,7 @@ pub fn plan(
             dns_name: settings.dns_name.clone(),
             params: serde_json::Value::Object(member.params.clone()).to_string(),
             program: programs.number_of(sweep, settings, &context.sweep_id),
+            shape,
             ..MemberRow::planned(
                 context.sweep_id.clone(),
                 shards,
@@ -191,6 +192,11 @@ fn sweep_row(
             .keys()
             .map(|lane| (lane.region, Ended::default()))
             .collect(),
+        retrying: 0,
+        retries: sweep.retries,
+        on_failure: sweep.on_failure,
+        tolerated_failures: sweep.tolerated_failures.of(members),
+        held: None,
         completion_token: None,
         drain: None,
         budget: sweep.budget,
@@ -211,7 +217,7 @@ const EXECUTION_S_MAX: u64 = 365 * 24 * 3600;
 /// What launching and settling may take beside the members' own time.
 const MARGIN_S: u64 = 6 * 3600;
 
-/// After this the sweep cannot be alive: every wave of members at its full ttl, and a margin.
+/// After this the sweep cannot be alive: every wave of members at its full ttl, as often as it may be tried, and a margin.
 fn timeout_s(sweep: &Sweep, members: u32) -> u64 {
     let at_once = sweep
         .max_concurrent
@@ -226,7 +232,8 @@ fn timeout_s(sweep: &Sweep, members: u32) -> u64 {
     // A year less a day: the machine must outlive the wait to drain.
     let ceiling = EXECUTION_S_MAX - 24 * 3600;
     longest.map_or(ceiling, |ttl| {
-        (waves.saturating_mul(ttl) + MARGIN_S).min(ceiling)
+        let tries = u64::from(sweep.retries.tries_at_most(true));
+        (waves.saturating_mul(ttl).saturating_mul(tries) + MARGIN_S).min(ceiling)
     })
 }
 
@@ -340,6 +347,7 @@ impl Programs {
             },
             completion_file: settings.completion_file.clone(),
             completion_delay_s: settings.completion_delay_s,
+            on_interruption: settings.on_interruption.clone(),
             inputs: sweep.inputs.iter().map(ToString::to_string).collect(),
             result_file: sweep.results.file.clone(),
         };

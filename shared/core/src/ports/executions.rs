@@ -2,14 +2,20 @@
 
 use std::future::Future;
 
+use serde_json::Value;
+
 use super::ServiceError;
 use crate::ids::SweepId;
 
 /// Wakes executions that wait for a task token.
 pub trait WakeExecutions: Send + Sync {
-    /// Answers a token. A token that was answered before, timed out or belongs to an ended execution is no error: there is
+    /// Answers a token with `answer`, the output of the state that waits. A token that was answered before, timed out or belongs to an ended execution is no error: there is
     /// nobody to wake.
-    fn wake(&self, task_token: &str) -> impl Future<Output = Result<(), ServiceError>> + Send;
+    fn wake(
+        &self,
+        task_token: &str,
+        answer: &Value,
+    ) -> impl Future<Output = Result<(), ServiceError>> + Send;
 }
 
 /// How an execution ended that did not succeed.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ending::EndCode;
+
 /// Why spawn ends or stops an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +57,20 @@ impl ReapReason {
             Self::BootFailed => "boot_failed",
             Self::Orphan => "orphan",
             Self::Asked => "asked",
+        }
+    }
+
+    /// The code of a member that ends of it. The instances of the first, and of orphans and zombies, have no member that is
+    /// still to end.
+    #[must_use]
+    pub fn end_code(self) -> EndCode {
+        match self {
+            Self::Ttl => EndCode::ReapedTtl,
+            Self::Idle => EndCode::ReapedIdle,
+            Self::OverBudget => EndCode::ReapedBudget,
+            Self::Draining => EndCode::ReapedDrain,
+            Self::BootFailed => EndCode::BootFailed,
+            Self::Completed | Self::Zombie | Self::Orphan | Self::Asked => EndCode::ReapedByRequest,
         }
     }
 

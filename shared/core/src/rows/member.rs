@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Addresses, shard_pk, versioned};
+use crate::ending::EndCode;
 use crate::ids::{ClientToken, InstanceArn, LaneId, Market, SweepId};
 use crate::ledger::{Key, Stored};
 use crate::reap::Reaping;
@@ -28,6 +29,9 @@ pub struct MemberRow {
     pub version: u64,
     /// Where it is in its life.
     pub state: MemberState,
+    /// Why it came to its end, if it did.
+    #[serde(default)]
+    pub code: Option<EndCode>,
     /// Why it is there, in words, when there is something to say.
     pub reason: Option<String>,
     /// Its parameters as JSON text: DynamoDB's numbers would not keep `0.10` as it was written.
@@ -36,6 +40,9 @@ pub struct MemberRow {
     pub program: u32,
     /// Its lane.
     pub lane: LaneId,
+    /// What it is launched with, an index into the lane's `shapes`.
+    #[serde(default)]
+    pub shape: u32,
     /// Whether its instance takes a slot: from the record of the launch until EC2 shows it ending.
     pub live: bool,
     /// Its instance.
@@ -65,11 +72,48 @@ pub struct MemberRow {
     pub reaping: Option<Reaping>,
     /// When a spot interruption warning came, in ms since 1970.
     pub spot_notice_at: Option<u64>,
+    /// When EC2 recommended to replace its spot instance, in ms since 1970.
+    #[serde(default)]
+    pub rebalance_at: Option<u64>,
     /// When it came to its end, in ms since 1970.
     pub ended_at: Option<u64>,
     /// The exit code of its program.
     pub exit_code: Option<i64>,
     /// The S3 key of its result.
+    pub result_key: Option<String>,
+    /// How its earlier tries ended, the first one first. All else in this row is of the try that is under way, or the last.
+    #[serde(default)]
+    pub tries: Vec<Try>,
+}
+
+/// A try of a member that is over, after which it was tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Try {
+    /// The state in which it ended.
+    pub state: MemberState,
+    /// Why, as a code.
+    pub code: EndCode,
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// Its instance.
+    pub instance: Option<InstanceArn>,
+    /// The type of its instance.
+    pub instance_type: Option<String>,
+    /// How its instance was bought.
+    pub market: Option<Market>,
+    /// Where its instance was.
+    pub availability_zone: Option<String>,
+    /// The token of the attempt that launched it.
+    pub attempt: Option<ClientToken>,
+    /// When EC2 launched its instance, in ms since 1970.
+    pub launched_at: Option<u64>,
+    /// When its instance was first seen running, in ms since 1970.
+    pub running_at: Option<u64>,
+    /// When it ended, in ms since 1970.
+    pub ended_at: Option<u64>,
+    /// The exit code of its program.
+    pub exit_code: Option<i64>,
+    /// The S3 key of its result: an older version of what later tries wrote there.
     pub result_key: Option<String>,
 }
 
@@ -101,10 +145,12 @@ impl MemberRow {
             dns_name: None,
             version: 0,
             state: MemberState::Planned,
+            code: None,
             reason: None,
             params: "{}".to_owned(),
             program: 0,
             lane,
+            shape: 0,
             live: false,
             instance: None,
             instance_type: None,
@@ -118,10 +164,35 @@ impl MemberRow {
             paused_at: None,
             reaping: None,
             spot_notice_at: None,
+            rebalance_at: None,
             ended_at: None,
             exit_code: None,
             result_key: None,
+            tries: Vec::new(),
         }
+    }
+
+    /// The number of the try that is under way, or the last, from 1.
+    #[must_use]
+    pub fn try_number(&self) -> u32 {
+        u32::try_from(self.tries.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Whether an instance is, or was, the member's.
+    #[must_use]
+    pub fn has_had(&self, instance: &InstanceArn) -> bool {
+        self.instance.as_ref() == Some(instance)
+            || self
+                .tries
+                .iter()
+                .any(|t| t.instance.as_ref() == Some(instance))
+    }
+
+    /// Whether the attempt of this token launched the member, now or for an earlier try.
+    #[must_use]
+    pub fn was_launched_by(&self, token: &ClientToken) -> bool {
+        self.attempt.as_ref() == Some(token)
+            || self.tries.iter().any(|t| t.attempt.as_ref() == Some(token))
     }
 
     /// The parameters.

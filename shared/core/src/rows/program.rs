@@ -52,6 +52,9 @@ pub struct ProgramRow {
     pub completion_file: Option<String>,
     /// Seconds between that file and the end.
     pub completion_delay_s: u64,
+    /// A shell command that saves what there is when EC2 takes the spot instance back.
+    #[serde(default)]
+    pub on_interruption: Option<String>,
     /// S3 URIs that are copied into the working directory.
     pub inputs: Vec<String>,
     /// The file, relative to the working directory, that holds the result.

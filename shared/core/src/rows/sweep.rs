@@ -8,6 +8,7 @@ use super::{member_key, sweep_pk, versioned};
 use crate::ids::{LaneId, SweepId};
 use crate::ledger::{Key, Path, Stored, path};
 use crate::money::MicroDollars;
+use crate::policy::{OnFailure, Retries};
 use crate::region::Region;
 use crate::state::{Counts, Ended, MemberState, SweepStatus};
 
@@ -66,6 +67,21 @@ pub struct SweepRow {
     pub live_in: BTreeMap<Region, i64>,
     /// Members that have come to their end, by region and state. Their sums are those of `counts`.
     pub ended_in: BTreeMap<Region, Ended>,
+    /// Planned members that wait in RETRY rows to be put into a batch.
+    #[serde(default)]
+    pub retrying: i64,
+    /// How often members are tried again.
+    #[serde(default)]
+    pub retries: Retries,
+    /// What happens when more members fail than are tolerated.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// How many members may end without success before that.
+    #[serde(default)]
+    pub tolerated_failures: u32,
+    /// Why nothing more is launched though the sweep is not drained, if so.
+    #[serde(default)]
+    pub held: Option<String>,
     /// The token of the execution that waits for the end. Written by track-instances.
     pub completion_token: Option<String>,
     /// Why it drains, if it does.
@@ -103,13 +119,27 @@ impl SweepRow {
         self.counts.ended() >= i64::from(self.members)
     }
 
+    /// Whether instances may be launched.
+    #[must_use]
+    pub fn may_launch(&self) -> bool {
+        self.status.may_launch() && self.held.is_none()
+    }
+
+    /// How many members have ended without success.
+    #[must_use]
+    pub fn failures(&self) -> i64 {
+        self.counts.of(MemberState::Failed)
+            + self.counts.of(MemberState::Interrupted)
+            + self.counts.of(MemberState::Reaped)
+    }
+
     /// Whether nothing more will happen to the sweep's members: all have ended, or it is drained and none lives.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let under_way = self.counts.of(MemberState::Launching)
             + self.counts.of(MemberState::Running)
             + self.counts.of(MemberState::Stopped);
-        self.is_complete() || (!self.status.may_launch() && self.live <= 0 && under_way == 0)
+        self.is_complete() || (!self.may_launch() && self.live <= 0 && under_way == 0)
     }
 
     /// How many more instances may be launched now in `region`.
