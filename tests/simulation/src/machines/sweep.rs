@@ -53,19 +53,21 @@ pub(crate) async fn sweep(
 async fn launch_and_await(plane: &Arc<Plane>, plan: &Value) -> Result<Value, TaskError> {
     let machine = &*SWEEP;
     let sweep_id = plan["sweep_id"].as_str().unwrap_or_default().to_owned();
-    launch_lanes(plane, plan, &sweep_id).await?;
-    let timeout = plan["timeout_s"].as_u64().map(|seconds| seconds * 1_000);
-    let function = Function::TrackInstances;
-    let done = plane
-        .call_with_token(machine, "Await the Last Member", function, timeout, |token| {
-            json!({"register": {"kind": "completion", "sweep_id": sweep_id, "task_token": token}})
-        })
-        .await;
-    if let Err(error) = done.result {
-        if error.name == "States.Timeout" {
-            plane.enter(machine, "Sweep Is Overdue").await;
+    let mut lanes = plan["lanes"].clone();
+    let mut events = 0_u64;
+    loop {
+        launch_lanes(plane, &lanes, &sweep_id).await?;
+        let answer = await_last_member(plane, plan, &sweep_id).await?;
+        plane.enter(machine, "Are Members Tried Again?").await;
+        if answer["relaunch"] != json!(true) {
+            break;
         }
-        return Err(error);
+        lanes = answer["lanes"].clone();
+        let count = lanes.as_array().map_or(0, Vec::len);
+        events += 20 + 15 * u64::try_from(count).unwrap_or(u64::MAX);
+        plane.enter(machine, "Gather Retries").await;
+        let wait_s = (events.saturating_sub(5_000) / 200).pow(3);
+        plane.clock.sleep(wait_s * 1_000).await;
     }
     let payload = json!({"sweep_id": sweep_id});
     let done = plane
@@ -79,11 +81,33 @@ async fn launch_and_await(plane: &Arc<Plane>, plan: &Value) -> Result<Value, Tas
     done.result
 }
 
-async fn launch_lanes(plane: &Arc<Plane>, plan: &Value, sweep_id: &str) -> Result<(), TaskError> {
+/// Waits for the end, or to be told to launch again.
+async fn await_last_member(
+    plane: &Arc<Plane>,
+    plan: &Value,
+    sweep_id: &str,
+) -> Result<Value, TaskError> {
+    let machine = &*SWEEP;
+    let timeout = plan["timeout_s"].as_u64().map(|seconds| seconds * 1_000);
+    let function = Function::TrackInstances;
+    let done = plane
+        .call_with_token(machine, "Await the Last Member", function, timeout, |token| {
+            json!({"register": {"kind": "completion", "sweep_id": sweep_id, "task_token": token}})
+        })
+        .await;
+    if let Err(error) = &done.result
+        && error.name == "States.Timeout"
+    {
+        plane.enter(machine, "Sweep Is Overdue").await;
+    }
+    done.result
+}
+
+async fn launch_lanes(plane: &Arc<Plane>, lanes: &Value, sweep_id: &str) -> Result<(), TaskError> {
     plane.enter(&SWEEP, "Launch Every Lane").await;
     let now = plane.clock.now();
     plane.state().lanes_began.get_or_insert(now);
-    let lanes = plan["lanes"].as_array().into_iter().flatten();
+    let lanes = lanes.as_array().into_iter().flatten();
     let lanes: Vec<&str> = lanes.filter_map(Value::as_str).collect();
     let mut running = stream::iter(lanes)
         .map(|name| run_lane(plane, sweep_id, name))

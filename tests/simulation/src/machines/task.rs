@@ -118,7 +118,7 @@ impl Plane {
             let began = self.clock.now();
             let result = tokio::select! {
                 biased;
-                () = answered.take() => Ok(Value::Null),
+                answer = answered.take() => Ok(answer),
                 error = self.ask_for_token(function, payload(&token)) => Err(error),
                 () = self.clock.sleep(timeout) => {
                     Err(TaskError::new("States.Timeout", "nobody answered the token"))

@@ -30,7 +30,7 @@ pub(crate) struct Execution {
 #[derive(Debug, Default)]
 pub(crate) struct Executions {
     pub(crate) sweeps: BTreeMap<String, Execution>,
-    tokens: BTreeMap<String, Slot<()>>,
+    tokens: BTreeMap<String, Slot<Value>>,
     tokens_made: u64,
     /// Names of the drains that were started.
     drains: BTreeSet<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Executions {
 
 impl Executions {
     /// A new task token.
-    pub(crate) fn token(&mut self) -> (String, Slot<()>) {
+    pub(crate) fn token(&mut self) -> (String, Slot<Value>) {
         self.tokens_made += 1;
         let token = format!("token-{}", self.tokens_made);
         let slot = Slot::new();
@@ -49,9 +49,9 @@ impl Executions {
     }
 
     /// Answers a token; one that nobody waits for any more is nothing.
-    pub(crate) fn answer(&mut self, token: &str) {
+    pub(crate) fn answer(&mut self, token: &str, answer: Value) {
         if let Some(slot) = self.tokens.remove(token) {
-            slot.put(());
+            slot.put(answer);
         }
     }
 

@@ -250,9 +250,9 @@ impl Client {
 }
 
 impl WakeExecutions for Client {
-    async fn wake(&self, task_token: &str) -> Result<(), ServiceError> {
+    async fn wake(&self, task_token: &str, answer: &serde_json::Value) -> Result<(), ServiceError> {
         self.service("Step Functions", "SendTaskSuccess", |plane| {
-            plane.state().executions.answer(task_token);
+            plane.state().executions.answer(task_token, answer.clone());
         })
         .await
     }
