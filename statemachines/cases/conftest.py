@@ -54,6 +54,9 @@ class Script:
             "collect-results": outcome("completed"),
             "describe-sweeps/status": {"sweep_id": SWEEP, "status": "running"},
             "describe-sweeps/list": {"sweeps": []},
+            "control/check": {"sweep_id": SWEEP, "way": "places", "places": ["us-east-1.on-demand"], "reason": "by hand"},
+            "control/act": {"settled": True, "wait_s": 0, "outcomes": []},
+            "control/note": {"sweep_id": SWEEP, "outcome": []},
         }
 
     def __setitem__(self, function, answer):

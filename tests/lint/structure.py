@@ -185,6 +185,9 @@ CALLS = {
     r"track::reconcile\(": {"ec2:DescribeInstances"},
     r"\.terminate\(": {"ec2:TerminateInstances"},
     r"\.stop\(": {"ec2:StopInstances"},
+    r"\.start\(": {"ec2:StartInstances"},
+    r"\.shown\(": {"ec2:DescribeInstances"},
+    r"\.unprotect\(": {"ec2:CreateTags"},
     r"\.delete_template\(": {"ec2:DeleteLaunchTemplate"},
     r"\.instance_types\(": {"ec2:DescribeInstanceTypes"},
     r"\.image\(": {"ec2:DescribeImages"},
@@ -202,7 +205,7 @@ NEEDED_WITH = {"ec2:RunInstances": {"ec2:CreateTags", "iam:PassRole", "iam:Creat
 # What every function does, or what its triggers do for it; the ledger's calls are those of one adapter.
 OF_EVERY_FUNCTION = re.compile(r"(logs|xray|sqs|dynamodb):")
 # These change what costs money or what others own: only under a condition.
-CONDITIONED = re.compile(r"ec2:(Run|Create|Terminate|Stop|Delete|Modify)\w*|iam:\w+")
+CONDITIONED = re.compile(r"ec2:(Run|Create|Terminate|Start|Stop|Delete|Modify)\w*|iam:\w+")
 
 
 def several(value):

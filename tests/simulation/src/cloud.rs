@@ -7,7 +7,8 @@ use spawn_core::account::{AccountId, Place};
 use spawn_core::ids::{ClientToken, InstanceArn, SweepId};
 use spawn_core::ports::{
     CloudInstance, Ec2Error, EndInstances, InAccounts, InstanceState, LaunchInstances,
-    LaunchRequest, ListInstances, StopInstances, Template,
+    LaunchRequest, ListInstances, ShowInstances, ShownInstance, StartInstances, StopInstances,
+    Template,
 };
 use spawn_core::region::Region;
 use spawn_core::rows::Addresses;
@@ -27,6 +28,8 @@ struct State {
     templates: BTreeMap<(Place, String), Template>,
     launches: BTreeMap<(Option<AccountId>, String), Launched>,
     unreachable: BTreeSet<Place>,
+    protected: BTreeSet<String>,
+    without_capacity: BTreeSet<String>,
     errors: Vec<Ec2Error>,
     room: Option<usize>,
     calls: usize,
@@ -87,6 +90,23 @@ impl Cloud {
         } else {
             unreachable.insert(place);
         }
+    }
+
+    /// Protects an instance, as a person does with a tag.
+    pub fn protect(&self, arn: &InstanceArn) {
+        self.state().protected.insert(arn.instance_id.clone());
+    }
+
+    /// Whether an instance is protected.
+    #[must_use]
+    pub fn is_protected(&self, arn: &InstanceArn) -> bool {
+        self.state().protected.contains(&arn.instance_id)
+    }
+
+    /// From now on there is no capacity to start this instance.
+    pub fn run_dry(&self, arn: &InstanceArn) {
+        let id = arn.instance_id.clone();
+        self.state().without_capacity.insert(id);
     }
 
     /// A call to a region of this account: what it does to the state, unless nothing answers there.
@@ -304,6 +324,52 @@ impl StopInstances for Cloud {
         self.call(region, |state, place| {
             state.put_ids(place, instance_ids, InstanceState::Stopped);
             Ok(())
+        })
+        .await
+    }
+}
+
+impl ShowInstances for Cloud {
+    async fn shown(&self, region: &Region, ids: &[String]) -> Result<Vec<ShownInstance>, Ec2Error> {
+        self.call(region, |state, place| {
+            let instances = state.launches.values().flat_map(|l| &l.instances);
+            Ok(instances
+                .filter(|one| is_in(one, place) && ids.contains(&one.arn.instance_id))
+                .map(|one| ShownInstance {
+                    instance: one.clone(),
+                    protected: state.protected.contains(&one.arn.instance_id),
+                })
+                .collect())
+        })
+        .await
+    }
+
+    async fn unprotect(&self, region: &Region, ids: &[String]) -> Result<(), Ec2Error> {
+        self.call(region, |state, _| {
+            state.protected.retain(|id| !ids.contains(id));
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl StartInstances for Cloud {
+    async fn start(
+        &self,
+        region: &Region,
+        ids: &[String],
+    ) -> Result<Vec<(String, Ec2Error)>, Ec2Error> {
+        self.call(region, |state, place| {
+            let (dry, started): (Vec<String>, Vec<String>) = ids
+                .iter()
+                .cloned()
+                .partition(|id| state.without_capacity.contains(id));
+            state.put_ids(place, &started, InstanceState::Running);
+            let no_capacity = |id| {
+                let error = Ec2Error::NoCapacity("InsufficientInstanceCapacity".to_owned());
+                (id, error)
+            };
+            Ok(dry.into_iter().map(no_capacity).collect())
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! EC2: launching, showing, stopping and ending instances, and what can be launched where.
 
+mod control;
 mod errors;
 mod instances;
 mod launch;

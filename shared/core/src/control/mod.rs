@@ -9,6 +9,9 @@
 //! Each control is a state machine, `spawn-NAME`. All are safe to repeat: they look at how things are and do what is left to
 //! do, and they are recorded under the execution that asked.
 
+mod act;
+mod admit;
+mod extend;
 mod find;
 mod input;
 mod list;
@@ -18,6 +21,9 @@ mod record;
 mod status;
 mod view;
 
+pub use act::{Decision, Group, Outcome, Outcomes, Step, decide};
+pub use admit::{Way, admit};
+pub use extend::{ExtendedRow, extended, extension_block, extension_key};
 pub use find::{Found, account_of, all_members, find};
 pub use input::{Extension, MemberName, Request, Target, parse};
 pub use list::{ListRequest, list, parse_list};

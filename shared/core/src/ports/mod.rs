@@ -1,5 +1,6 @@
 //! What the domain needs of the outside, one narrow trait per capability. Adapters implement them on AWS, tests in memory.
 
+mod control;
 mod dns;
 mod ec2;
 mod executions;
@@ -8,6 +9,7 @@ mod metrics;
 mod offers;
 mod services;
 
+pub use control::{PROTECT_TAG, ShowInstances, ShownInstance, StartInstances};
 pub use dns::{
     ChangeRecords, Clock, InspectZones, RecordPage, RecordStart, ZoneCapacity, ZoneError,
 };

@@ -1,0 +1,142 @@
+//! The first step: is it understood, is there such a thing, may it be done, and how?
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use spawn_core::control::{self, Control, ControlRow, Found, Request, Way};
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::LaneId;
+use spawn_core::ledger::{Ledger, LedgerError, Versioned as _};
+use spawn_core::ports::{InAccounts, PROTECT_TAG, ShowInstances, WakeExecutions};
+use spawn_core::rows::Drain;
+use spawn_core::state::SweepStatus;
+use spawn_core::{drain, track};
+
+use crate::{Asked, Ports};
+
+/// Checks a request and records it. A sweep that is to be drained is marked at once: from here on nothing of it is launched,
+/// whatever becomes of the machine.
+pub(crate) async fn check<L, E, W>(
+    asked: &Asked,
+    ports: &Ports<'_, L, E, W>,
+) -> Result<Value, FunctionError>
+where
+    L: Ledger,
+    E: InAccounts + ShowInstances,
+    W: WakeExecutions,
+{
+    let request = asked.request()?;
+    let found = control::find(ports.ledger, &request.target, asked.account()).await?;
+    let way = control::admit(&request, &found)?;
+    if way == Way::Drain && request.control == Control::Terminate {
+        heed_protection(&request, &found, ports).await?;
+    }
+    let sweep_id = &found.sweep.sweep_id;
+    record(&request, &found, asked, ports.ledger).await?;
+    tracing::info!(%sweep_id, control = %request.control, target = %request.target, "control was asked for");
+    let reason = reason(&request);
+    let (way, places, nothing) = match way {
+        Way::Drain => {
+            let drain = Drain {
+                status: SweepStatus::Cancelled,
+                reason: reason.clone(),
+            };
+            drain::mark(ports.ledger, sweep_id, &drain).await?;
+            track::wake(ports.ledger, ports.executions, sweep_id).await?;
+            ("drain", Vec::new(), None)
+        }
+        Way::Places => ("places", places(&found), None),
+        Way::Nothing(words) => ("nothing", Vec::new(), Some(words)),
+    };
+    Ok(json!({
+        "sweep_id": sweep_id,
+        "way": way,
+        "places": places,
+        "reason": reason,
+        "nothing_to_do": nothing,
+    }))
+}
+
+/// Why a sweep is drained or a member ended, in its row.
+pub(crate) fn reason(request: &Request) -> String {
+    let what = match request.control {
+        Control::Cancel => "cancelled by hand",
+        Control::Replace => "replaced by hand",
+        _ => "terminated by hand",
+    };
+    match &request.reason {
+        Some(reason) => format!("{what}: {reason}"),
+        None => what.to_owned(),
+    }
+}
+
+/// One lane for each place that has members which are meant.
+fn places(found: &Found) -> Vec<LaneId> {
+    let lanes: Vec<LaneId> = match &found.members {
+        Some(members) => members.iter().map(|member| member.lane.clone()).collect(),
+        None => found.sweep.lanes.clone(),
+    };
+    let mut seen = BTreeSet::new();
+    lanes
+        .into_iter()
+        .filter(|lane| seen.insert(lane.place()))
+        .collect()
+}
+
+/// Records who asked for what. A repeat finds the record.
+async fn record(
+    request: &Request,
+    found: &Found,
+    asked: &Asked,
+    ledger: &impl Ledger,
+) -> Result<(), FunctionError> {
+    let sweep_id = found.sweep.sweep_id.clone();
+    let row = ControlRow::asked(request, sweep_id, &asked.execution_arn, asked.at()?);
+    match ledger.commit(vec![row.create()?]).await {
+        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Protected instances that are told by name.
+const PROTECTED_SHOWN: usize = 20;
+
+/// Refuses to end a sweep of which instances are protected, unless that is forced: then their protection is taken away, so
+/// that the drain ends them, too.
+async fn heed_protection<L, E, W>(
+    request: &Request,
+    found: &Found,
+    ports: &Ports<'_, L, E, W>,
+) -> Result<(), FunctionError>
+where
+    L: Ledger,
+    E: InAccounts + ShowInstances,
+{
+    let members = control::all_members(ports.ledger, &found.sweep).await?;
+    let mut protected = Vec::new();
+    for lane in places(found) {
+        let place = lane.place();
+        let ids = crate::act::instance_ids(members.iter().filter(|m| m.lane.place() == place));
+        let ec2 = ports.ec2.of(place.account);
+        let shown = crate::act::shown(&ec2, &place.region, &ids).await?;
+        let ids: Vec<String> = shown
+            .into_iter()
+            .filter(|one| one.protected && !one.instance.state.is_ending())
+            .map(|one| one.instance.arn.instance_id)
+            .collect();
+        if request.force && !ids.is_empty() {
+            ec2.unprotect(&place.region, &ids).await?;
+        }
+        protected.extend(ids);
+    }
+    if request.force || protected.is_empty() {
+        return Ok(());
+    }
+    let count = protected.len();
+    protected.truncate(PROTECTED_SHOWN);
+    Err(FunctionError::NotAllowed(format!(
+        "spawn-terminate was not begun: {count} of the sweep's instances bear the tag {PROTECT_TAG}: {}; take the tag away, \
+         or ask with \"force\": true",
+        protected.join(", ")
+    )))
+}

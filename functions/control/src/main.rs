@@ -1,0 +1,20 @@
+//! Wires control to AWS.
+
+use control::{Ports, handle};
+use spawn_aws::ec2::Ec2;
+use spawn_aws::lambda::{self, Error};
+use spawn_aws::ledger::DynamoLedger;
+use spawn_aws::sfn::Executions;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    lambda::start(async |config, sdk| {
+        let ports = Ports {
+            ledger: &DynamoLedger::new(&sdk, config.table.as_str()),
+            ec2: &Ec2::with_member_role(&sdk, config.member_role.clone()),
+            executions: &Executions::new(&sdk),
+        };
+        lambda::run(async |input, now, _| Box::pin(handle(input, &ports, now)).await).await
+    })
+    .await
+}

@@ -1,0 +1,406 @@
+//! What controls do, twice, at once, and killed at any call.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
+use control::{Input, Ports, handle};
+use serde_json::{Value, json};
+use simulation::{Death, When, World, sweep};
+use spawn_core::clock;
+use spawn_core::control::ControlRow;
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::InstanceArn;
+use spawn_core::ledger::{self, Ledger as _, Stored as _};
+use spawn_core::ports::InstanceState;
+use spawn_core::rows::{InstanceRow, instance_key, sweep_pk};
+use spawn_core::state::{MemberState, SweepStatus};
+
+const LANE: &str = "us-east-1.on-demand";
+const SPOT: &str = "us-east-1.spot";
+const START: &str = "1970-01-01T00:00:05Z";
+const NOW: u64 = 6_000;
+const HOUR: u64 = 3_600_000;
+
+/// A request by the execution `name`.
+fn asked(control: &str, input: &Value, name: &str) -> Value {
+    let machine = format!("arn:aws:states:us-east-1:000000000000:execution:spawn-{control}");
+    json!({
+        "control": control,
+        "input": input,
+        "execution_arn": format!("{machine}:{name}"),
+        "started_at": START,
+    })
+}
+
+async fn call(world: &World, input: Value, now: u64) -> Result<Value, FunctionError> {
+    let input: Input = serde_json::from_value(input).unwrap();
+    let ports = Ports {
+        ledger: &world.ledger,
+        ec2: &world.cloud,
+        executions: &world.executions,
+    };
+    handle(input, &ports, now).await
+}
+
+/// What the state machine does for a control that acts place by place; answers its output.
+async fn run(
+    world: &World,
+    control: &str,
+    input: Value,
+    name: &str,
+) -> Result<Value, FunctionError> {
+    let asked = asked(control, &input, name);
+    let plan = call(world, json!({"check": asked}), NOW).await?;
+    let mut answers = Vec::new();
+    for lane in plan["places"].as_array().unwrap() {
+        for look in 0_u64.. {
+            let act = json!({"act": {"asked": asked, "lane": lane}});
+            let answer = call(world, act, NOW + look * 2_000).await?;
+            assert!(look < 50, "it never settles: {answer}");
+            if answer["settled"] == true {
+                answers.push(answer);
+                break;
+            }
+        }
+    }
+    let outcome = match plan["way"].as_str() {
+        Some("places") => Value::from(answers),
+        _ => plan["nothing_to_do"].clone(),
+    };
+    let done = json!({"asked": asked, "sweep_id": plan["sweep_id"], "outcome": outcome});
+    call(world, json!({"note": done}), NOW + 1_000).await
+}
+
+/// What `check` answers to a request of the whole sweep.
+async fn check(world: &World, control: &str, more: Value, name: &str) -> Value {
+    let asked = asked(control, &whole(world, &more), name);
+    call(world, json!({"check": asked}), NOW).await.unwrap()
+}
+
+fn whole(world: &World, more: &Value) -> Value {
+    let mut input = json!({"sweep_id": world.sweep_id});
+    let fields = input.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    input
+}
+
+/// Outcomes with their members, one `outcome members` each.
+fn outcomes(output: &Value) -> Vec<String> {
+    let groups = output["outcome"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    groups
+        .map(|group| format!("{} {}", text(&group["outcome"]), text(&group["members"])))
+        .collect()
+}
+
+/// A sweep of four members that run.
+async fn running(lane: &str) -> (World, Vec<InstanceArn>) {
+    let mut row = sweep(4, &[lane], None);
+    row.status = SweepStatus::Running;
+    let world = World::new(&row).await;
+    let instances = world.launch_first_batch().await;
+    for arn in &instances {
+        world.cloud.put(arn, InstanceState::Running, None);
+    }
+    (world, instances)
+}
+
+async fn controls(world: &World) -> Vec<ControlRow> {
+    let pk = sweep_pk(&world.sweep_id);
+    ledger::load_all(&world.ledger, &pk, "CONTROL#")
+        .await
+        .unwrap()
+}
+
+async fn deadlines(world: &World) -> Vec<u64> {
+    let members = world.members().await;
+    members.iter().filter_map(|m| m.ttl_deadline).collect()
+}
+
+fn living(world: &World) -> usize {
+    let instances = world.cloud.instances();
+    instances.iter().filter(|i| !i.state.is_ending()).count()
+}
+
+#[tokio::test]
+async fn a_cancelled_sweep_is_marked_at_once_with_the_reason() {
+    let (world, _) = running(LANE).await;
+    let plan = check(&world, "cancel", json!({"reason": "wrong data"}), "a").await;
+    assert_eq!(plan["way"], "drain");
+    let sweep = world.sweep().await;
+    assert_eq!(sweep.status, SweepStatus::Draining);
+    assert_eq!(sweep.drain.unwrap().reason, "cancelled by hand: wrong data");
+}
+
+#[tokio::test]
+async fn cancelling_what_is_over_does_nothing_and_says_so() {
+    let mut row = sweep(1, &[LANE], None);
+    row.status = SweepStatus::Completed;
+    let world = World::new(&row).await;
+    let output = run(&world, "cancel", whole(&world, &json!({})), "a").await;
+    let words = "sweep test-20260101-abcdef was over already: completed";
+    assert_eq!(output.unwrap()["outcome"], words);
+    assert_eq!(world.sweep().await.status, SweepStatus::Completed);
+}
+
+#[tokio::test]
+async fn one_member_is_terminated_and_its_row_says_why() {
+    let (world, instances) = running(LANE).await;
+    let input = whole(&world, &json!({"member": 2, "reason": "stuck"}));
+    let output = run(&world, "terminate", input, "a").await.unwrap();
+    assert_eq!(outcomes(&output), ["terminated 2"]);
+    let members = world.members().await;
+    assert_eq!(members[2].state, MemberState::Reaped);
+    let reason = members[2].reason.clone().unwrap();
+    assert!(reason.contains("stuck"), "{reason}");
+    assert_eq!(living(&world), 3);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    // By its instance, and by another execution: nothing more happens.
+    let mut again = asked(
+        "terminate",
+        &json!({"instance_id": instances[2].instance_id}),
+        "b",
+    );
+    again["started_at"] = json!("1970-01-01T00:00:09Z");
+    let act = json!({"act": {"asked": again, "lane": LANE}});
+    let answer = call(&world, act, NOW).await.unwrap();
+    assert_eq!(answer["outcomes"][0]["outcome"], "had_ended");
+}
+
+#[tokio::test]
+async fn a_protected_instance_is_ended_by_force_only() {
+    let (world, instances) = running(LANE).await;
+    world.cloud.protect(&instances[1]);
+    let members = whole(&world, &json!({"member": "0-1"}));
+    let output = run(&world, "terminate", members, "a").await.unwrap();
+    assert_eq!(outcomes(&output), ["terminated 0", "protected 1"]);
+    let error = run(&world, "terminate", whole(&world, &json!({})), "b").await;
+    let error = error.unwrap_err();
+    assert_eq!(error.error_type(), "NotAllowed");
+    let words = error.to_string();
+    assert!(words.contains(&instances[1].instance_id), "{words}");
+    assert_eq!(world.sweep().await.status, SweepStatus::Running);
+    let forced = whole(&world, &json!({"member": 1, "force": true}));
+    let output = run(&world, "terminate", forced, "c").await.unwrap();
+    assert_eq!(outcomes(&output), ["terminated 1"]);
+}
+
+#[tokio::test]
+async fn a_sweep_with_protected_instances_is_drained_by_force_without_their_protection() {
+    let (world, instances) = running(LANE).await;
+    world.cloud.protect(&instances[1]);
+    let plan = check(&world, "terminate", json!({"force": true}), "a").await;
+    assert_eq!(plan["way"], "drain");
+    assert!(!world.cloud.is_protected(&instances[1]));
+    let reason = world.sweep().await.drain.unwrap().reason;
+    assert_eq!(reason, "terminated by hand");
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_sweep_that_is_over_can_be_terminated() {
+    let (world, instances) = running(LANE).await;
+    world.cloud.put(&instances[0], InstanceState::Stopped, None);
+    let mut row = world.sweep().await;
+    row.status = SweepStatus::Completed;
+    let rows = vec![row.row().unwrap()];
+    world.ledger.put_all(rows).await.unwrap();
+    let output = run(&world, "terminate", whole(&world, &json!({})), "a").await;
+    assert_eq!(outcomes(&output.unwrap()), ["terminated 0-3"]);
+    assert_eq!(living(&world), 0);
+}
+
+#[tokio::test]
+async fn stopped_instances_wait_for_their_start_and_lose_no_time() {
+    let (world, _) = running(LANE).await;
+    let input = whole(&world, &json!({}));
+    let before = deadlines(&world).await;
+    for name in ["a", "b"] {
+        let output = run(&world, "stop", input.clone(), name).await.unwrap();
+        assert_eq!(outcomes(&output), ["stopped 0-3"]);
+    }
+    let stopped = world.sweep().await;
+    assert_eq!(
+        (stopped.counts.of(MemberState::Stopped), stopped.live),
+        (4, 0)
+    );
+    let output = run(&world, "start", input, "c").await.unwrap();
+    assert_eq!(outcomes(&output), ["running 0-3"]);
+    let members = world.members().await;
+    let run_again = |m: &spawn_core::rows::MemberRow| m.state == MemberState::Running && m.live;
+    assert!(members.iter().all(run_again));
+    assert!(deadlines(&world).await >= before);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_one_time_spot_instance_is_left_running_and_that_is_said() {
+    let (world, _) = running(SPOT).await;
+    let input = whole(&world, &json!({"member": 0}));
+    let output = run(&world, "stop", input, "a").await.unwrap();
+    assert_eq!(outcomes(&output), ["spot_cannot_stop 0"]);
+    let because = output["outcome"][0]["because"].as_str().unwrap();
+    assert!(because.contains("one-time spot"), "{because}");
+    assert_eq!(living(&world), 4);
+}
+
+#[tokio::test]
+async fn an_instance_without_capacity_stays_stopped_and_the_others_start() {
+    let (world, instances) = running(LANE).await;
+    let input = whole(&world, &json!({}));
+    run(&world, "stop", input.clone(), "a").await.unwrap();
+    world.cloud.run_dry(&instances[3]);
+    let member = world.members().await;
+    let dry = member
+        .iter()
+        .find(|m| m.instance.as_ref() == Some(&instances[3]));
+    let dry = dry.unwrap().index;
+    let output = run(&world, "start", input, "b").await.unwrap();
+    let group = &output["outcome"][1];
+    assert_eq!(group["outcome"], "no_capacity");
+    assert_eq!(group["members"], dry.to_string());
+    let because = group["because"].as_str().unwrap();
+    assert!(
+        because.contains("InsufficientInstanceCapacity"),
+        "{because}"
+    );
+}
+
+#[tokio::test]
+async fn members_get_more_time_once_however_often_the_step_is_repeated() {
+    let (world, instances) = running(LANE).await;
+    let before = deadlines(&world).await;
+    let more = |ms: u64| -> Vec<u64> { before.iter().map(|d| d + ms).collect() };
+    let input = whole(&world, &json!({"by": "2h"}));
+    for _ in 0..3 {
+        let output = run(&world, "extend", input.clone(), "a").await.unwrap();
+        assert_eq!(outcomes(&output), ["extended 0-3"]);
+    }
+    assert_eq!(deadlines(&world).await, more(2 * HOUR));
+    // The instances read theirs from their own rows.
+    let key = instance_key(&instances[0]);
+    let row: InstanceRow = ledger::require(&world.ledger, key).await.unwrap();
+    assert_eq!(row.ttl_deadline, more(2 * HOUR).first().copied());
+    // Another execution extends again.
+    run(&world, "extend", input, "b").await.unwrap();
+    assert_eq!(deadlines(&world).await, more(4 * HOUR));
+    let until = clock::format_iso(before[0] + 5 * HOUR);
+    let input = whole(&world, &json!({"member": 1, "until": until}));
+    run(&world, "extend", input, "c").await.unwrap();
+    assert_eq!(deadlines(&world).await[1], more(5 * HOUR)[1]);
+}
+
+#[tokio::test]
+async fn each_control_is_refused_where_it_makes_no_sense() {
+    use SweepStatus::{Completed, Draining, Launching, Planning, Running};
+    for (control, status, part) in [
+        ("stop", Planning, "nothing of it has been launched"),
+        ("stop", Draining, "being terminated"),
+        ("start", Planning, "nothing of it has been launched"),
+        ("start", Draining, "being terminated"),
+        ("start", Completed, "only ended"),
+        ("extend", Planning, "nothing of it has been launched"),
+        ("extend", Draining, "being terminated"),
+        ("extend", Completed, "only ended"),
+        ("replace", Planning, "nothing of it has been launched"),
+        ("replace", Draining, "launches nothing more"),
+        ("replace", Completed, "spawn-resume"),
+        ("resume", Planning, "still run"),
+        ("resume", Launching, "still run"),
+        ("resume", Running, "still run"),
+        ("resume", Draining, "being drained"),
+    ] {
+        let mut row = sweep(2, &[LANE], None);
+        row.status = status;
+        let world = World::new(&row).await;
+        let more = match control {
+            "extend" => json!({"by": "1h"}),
+            "replace" => json!({"member": 0}),
+            _ => json!({}),
+        };
+        let error = run(&world, control, whole(&world, &more), "a").await;
+        let error = error.unwrap_err();
+        assert_eq!(error.error_type(), "NotAllowed", "{control} {status}");
+        let words = error.to_string();
+        assert!(words.contains(part), "{control} {status}: {words}");
+        assert_eq!(controls(&world).await, [], "a refusal leaves no trace");
+    }
+}
+
+/// A control dies at any call; the same execution, or another one, finishes it.
+#[tokio::test]
+async fn a_control_that_died_anywhere_comes_to_the_same_end() {
+    for (control, more) in [
+        ("terminate", json!({"member": "0-3"})),
+        ("stop", json!({})),
+        ("extend", json!({"by": "1h"})),
+    ] {
+        for (call, name) in (0..30).flat_map(|call| [(call, "a"), (call, "b")]) {
+            for when in [When::Before, When::After] {
+                let (world, _) = running(LANE).await;
+                let input = whole(&world, &more);
+                let before = deadlines(&world).await[0];
+                world.faults.arm(Some(Death { call, when }));
+                world
+                    .faults
+                    .run(run(&world, control, input.clone(), "a"))
+                    .await;
+                world.faults.arm(None);
+                run(&world, control, input, name).await.unwrap();
+                assert_eq!(world.violations().await, Vec::<String>::new());
+                let members = world.members().await;
+                let all = |state| members.iter().all(|member| member.state == state);
+                let extended = deadlines(&world).await[0] - before;
+                let is_right = match control {
+                    "terminate" => all(MemberState::Reaped) && living(&world) == 0,
+                    "stop" => all(MemberState::Stopped),
+                    // Two executions extend twice, unless the first one died too early.
+                    _ => extended == HOUR || (name == "b" && extended == 2 * HOUR),
+                };
+                assert!(is_right, "{control} {call} {when:?} {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_controls_at_once_leave_no_instance_that_was_to_be_ended() {
+    let (world, _) = running(LANE).await;
+    let stop = run(&world, "stop", whole(&world, &json!({})), "a");
+    let members = whole(&world, &json!({"member": "0-3"}));
+    let terminate = run(&world, "terminate", members, "b");
+    let (stopped, terminated) = tokio::join!(stop, terminate);
+    stopped.unwrap();
+    terminated.unwrap();
+    assert_eq!(living(&world), 0);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn who_did_what_and_when_is_kept_with_what_came_of_it() {
+    let (world, _) = running(LANE).await;
+    let input = whole(&world, &json!({"member": 1, "reason": "test"}));
+    run(&world, "stop", input, "a").await.unwrap();
+    let rows = controls(&world).await;
+    let [row] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!(Some(row.at), clock::parse_iso(START));
+    assert!(row.execution_arn.ends_with(":spawn-stop:a"));
+    assert_eq!(row.target, "member 1");
+    assert_eq!(row.reason.as_deref(), Some("test"));
+    assert_eq!(row.done_at, Some(NOW + 1_000));
+    assert_eq!(row.outcome.as_ref().unwrap()[0]["outcome"], "stopped");
+}
+
+#[tokio::test]
+async fn a_place_that_does_not_answer_is_acted_on_when_it_answers_again() {
+    let (world, _) = running(LANE).await;
+    let place = world.sweep().await.lanes[0].place();
+    world.cloud.reach(place, false);
+    let input = whole(&world, &json!({}));
+    let error = run(&world, "stop", input.clone(), "a").await.unwrap_err();
+    assert_eq!(error.error_type(), "Spawn.Transient");
+    world.cloud.reach(place, true);
+    let output = run(&world, "stop", input, "a").await.unwrap();
+    assert_eq!(outcomes(&output), ["stopped 0-3"]);
+}
