@@ -176,7 +176,7 @@ def intrinsic(loader, suffix, node):
 Loader.add_multi_constructor("!", intrinsic)
 
 # Actions that know no resources (Service Authorization Reference).
-WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|cloudwatch:(PutMetricData|GetMetricStatistics)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|pricing:GetProducts|cloudwatch:(PutMetricData|GetMetricStatistics)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
 # What a function's code calls, by what it says in its source. A port's method is one call.
 CALLS = {
     r"\.launch\(": {"ec2:RunInstances"},
@@ -192,6 +192,7 @@ CALLS = {
     r"\.instance_types\(": {"ec2:DescribeInstanceTypes"},
     r"\.image\(": {"ec2:DescribeImages"},
     r"\.parameter\(": {"ssm:GetParameter"},
+    r"prices::(look_up|refresh)\(": {"pricing:GetProducts", "ec2:DescribeSpotPriceHistory"},
     r"\.get_object\(": {"s3:GetObject", "s3:ListBucket"},
     r"\.put_object\(": {"s3:PutObject"},
     r"track::(wake|register)\(": {"states:SendTaskSuccess"},

@@ -106,6 +106,15 @@ def lost(error):
     ).encode()
 
 
+def serve(name, service):
+    """Adds a service that MiniStack does not have: a module with the `TARGET` of its requests and their handler."""
+    import ministack.app
+    from ministack.core import router
+
+    router.SERVICE_PATTERNS[name] = {"target_prefixes": [service.TARGET]}
+    ministack.app.SERVICE_HANDLERS[name] = service.handle
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--port", type=int, required=True)
@@ -117,8 +126,10 @@ def main():
     import ministack.app
 
     import corrections
+    import price_list
 
     corrections.apply()
+    serve("pricing", price_list)
     ministack.app.SERVICE_HANDLERS["ec2"] = Ec2(options.ec2).handle
     sys.argv[1:] = []
     ministack.app.main()

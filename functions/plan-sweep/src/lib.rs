@@ -14,7 +14,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::Ledger;
 use spawn_core::plan::{self, Context, Plan};
-use spawn_core::ports::{DescribeOffers, InAccounts, Objects, ReadParameters};
+use spawn_core::ports::{AskPrices, DescribeOffers, InAccounts, Objects, ReadParameters};
 use spawn_core::prices::PriceBook;
 
 /// What the state machine asks.
@@ -41,10 +41,12 @@ pub struct Deployment {
     pub notify_topic: Option<String>,
     /// The S3 URI of the price book, if there is one.
     pub price_book: Option<String>,
+    /// How old AWS's prices may be, in ms.
+    pub price_age_ms_max: u64,
 }
 
 /// What the handler needs of the outside.
-pub struct Ports<'a, L, E, P, O> {
+pub struct Ports<'a, L, E, P, O, A> {
     /// The ledger.
     pub ledger: &'a L,
     /// EC2.
@@ -53,6 +55,8 @@ pub struct Ports<'a, L, E, P, O> {
     pub parameters: &'a P,
     /// S3.
     pub objects: &'a O,
+    /// AWS's prices.
+    pub prices: &'a A,
     /// The operator's settings.
     pub deployment: &'a Deployment,
 }
@@ -88,9 +92,9 @@ pub struct Output {
 /// # Errors
 /// Every fault of the document at once; or that the execution was cancelled, that another planner is at work, or that a
 /// service does not answer. Repeatable: the same execution plans one sweep.
-pub async fn handle<L, E, P, O>(
+pub async fn handle<L, E, P, O, A>(
     input: Input,
-    ports: &Ports<'_, L, E, P, O>,
+    ports: &Ports<'_, L, E, P, O, A>,
     now: u64,
 ) -> Result<Output, FunctionError>
 where
@@ -98,6 +102,7 @@ where
     E: DescribeOffers + InAccounts,
     P: ReadParameters,
     O: Objects,
+    A: AskPrices,
 {
     let started_at = clock::parse_iso(&input.started_at).ok_or_else(|| {
         FunctionError::Bug(format!("`{}` is not an ISO 8601 time", input.started_at))
@@ -115,7 +120,7 @@ where
         results_bucket: ports.deployment.results_bucket.clone(),
         instance_profile: ports.deployment.instance_profile.clone(),
         notify_topic: ports.deployment.notify_topic.clone(),
-        price_book: prices::read(ports.objects, ports.deployment.price_book.as_deref()).await?,
+        price_book: Some(prices::book(ports, &facts, now).await?),
     };
     let plan = plan::plan(&sweep, &placement, &facts, &context)?;
     let bucket = plan.sweep.results_bucket.clone();
@@ -132,7 +137,7 @@ where
         dry_run = sweep.dry_run,
         "sweep planned"
     );
-    output(&sweep, &plan, manifest, context.price_book.as_ref())
+    output(&sweep, &plan, manifest, context.price_book.as_ref(), now)
 }
 
 /// Writes the whole plan, member by member, to S3.
@@ -167,9 +172,10 @@ fn output(
     plan: &Plan,
     manifest: String,
     book: Option<&PriceBook>,
+    now: u64,
 ) -> Result<Output, FunctionError> {
     let summary = if sweep.dry_run {
-        let summary = plan::summary(plan, &manifest, book);
+        let summary = plan::summary(plan, &manifest, book, now);
         Some(summary.map_err(|error| FunctionError::Bug(error.to_string()))?)
     } else {
         None

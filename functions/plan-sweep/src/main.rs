@@ -5,6 +5,7 @@ use spawn_aws::config::Config;
 use spawn_aws::ec2::Ec2;
 use spawn_aws::lambda::{self, Error};
 use spawn_aws::ledger::DynamoLedger;
+use spawn_aws::prices::Prices;
 use spawn_aws::s3::Buckets;
 use spawn_aws::ssm::Parameters;
 use spawn_core::document::OperatorDefaults;
@@ -17,6 +18,7 @@ async fn main() -> Result<(), Error> {
             ec2: &Ec2::with_member_role(&sdk, config.member_role.clone()),
             parameters: &Parameters::new(&sdk),
             objects: &Buckets::new(&sdk),
+            prices: &Prices::new(&sdk),
             deployment: &deployment(&config),
         };
         lambda::run(async |input, now, _| Box::pin(handle(input, &ports, now)).await).await
@@ -40,5 +42,6 @@ fn deployment(config: &Config) -> Deployment {
         instance_profile: config.instance_profile.clone(),
         notify_topic: config.notify_topic.clone(),
         price_book: config.price_book.clone(),
+        price_age_ms_max: config.price_age_ms_max,
     }
 }

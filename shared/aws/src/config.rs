@@ -4,6 +4,7 @@ use std::fmt;
 
 use spawn_core::boot::Home;
 use spawn_core::money::MicroDollars;
+use spawn_core::prices::AGE_MS_MAX;
 use spawn_core::region::Region;
 
 use crate::accounts::MemberRole;
@@ -35,6 +36,8 @@ pub struct Config {
     pub notify_topic: Option<String>,
     /// The S3 URI of the price book, if any (`SPAWN_PRICE_BOOK`).
     pub price_book: Option<String>,
+    /// How old AWS's prices may be before they count as unknown, in ms (`SPAWN_PRICE_AGE_HOURS`; 48 hours unless set).
+    pub price_age_ms_max: u64,
     /// The role to take in other accounts (`SPAWN_MEMBER_ROLE`), if an external id is set (`SPAWN_EXTERNAL_ID`).
     pub member_role: Option<MemberRole>,
     /// The ARN of the state machine that drains sweeps (`SPAWN_DRAIN_MACHINE`), for the function that may start it.
@@ -115,6 +118,9 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             default_budget.and_then(|text| self.parsed("SPAWN_DEFAULT_BUDGET", &text));
         let notify_topic = self.beginning("SPAWN_NOTIFY_TOPIC", "arn:", "the ARN of an SNS topic");
         let price_book = self.beginning("SPAWN_PRICE_BOOK", "s3://", "an S3 URI");
+        let price_age_hours = self.optional("SPAWN_PRICE_AGE_HOURS");
+        let price_age_hours: Option<u64> =
+            price_age_hours.and_then(|text| self.parsed("SPAWN_PRICE_AGE_HOURS", &text));
         let drain_machine =
             self.beginning("SPAWN_DRAIN_MACHINE", "arn:", "the ARN of a state machine");
         let member_role = self.optional("SPAWN_MEMBER_ROLE");
@@ -133,6 +139,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             default_budget,
             notify_topic,
             price_book,
+            price_age_ms_max: price_age_hours
+                .map_or(AGE_MS_MAX, |hours| hours.saturating_mul(3_600_000)),
             drain_machine,
             member_role: member_role.map(|(name, external_id)| MemberRole { name, external_id }),
         })

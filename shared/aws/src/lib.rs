@@ -7,6 +7,7 @@ pub mod ec2;
 pub mod lambda;
 pub mod ledger;
 pub mod metrics;
+pub mod prices;
 pub mod s3;
 pub mod sdk;
 pub mod sfn;

@@ -17,14 +17,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Creation is a matter of a second or two.
 const POLL: Duration = Duration::from_millis(50);
 
-/// The key of the price book in the data bucket.
-const PRICE_BOOK: &str = "price-book.json";
-
-/// The bucket of documents and inputs that the template makes.
-fn data_bucket() -> String {
-    format!("spawn-data-{ACCOUNT}-{HOME_REGION}")
-}
-
 /// What is deployed, and whence.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployment<'a> {
@@ -65,9 +57,6 @@ impl Deployment<'_> {
         let url = format!("{}/{bucket}/template.yaml", client.endpoint());
         client.create_stack(STACK, &url, &self.values(&template))?;
         self.wait(client)?;
-        let path = self.root.join("tests/local/price-book.json");
-        let prices = fs::read(&path).map_err(Error::io("read", &path))?;
-        client.put_object(&data_bucket(), PRICE_BOOK, &prices)?;
         Ok(())
     }
 
@@ -109,13 +98,11 @@ impl Deployment<'_> {
         } else {
             "x86_64"
         };
-        let price_book = format!("s3://{}/{PRICE_BOOK}", data_bucket());
         let usual = [
             ("Ec2EventSource", EVENT_SOURCE),
             ("Architecture", architecture),
             // A document that says nothing about its instances runs, too: here they cost nothing.
             ("DefaultInstanceType", "t3.micro"),
-            ("PriceBook", &price_book),
         ];
         let declared = template::parameters(template);
         let own = |name: &str| self.parameters.iter().any(|(own, _)| own == name);

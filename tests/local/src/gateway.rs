@@ -8,9 +8,11 @@ use crate::error::{Error, Result};
 use crate::supervised::Supervised;
 
 /// The program, compiled in so that a test binary brings it along.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 4] = [
     ("launcher.py", include_str!("../launcher.py")),
     ("corrections.py", include_str!("../corrections.py")),
+    ("price_list.py", include_str!("../price_list.py")),
+    ("price_list.json", include_str!("../price_list.json")),
 ];
 
 /// A cold disk and a busy machine included.

@@ -9,6 +9,7 @@ mod faults;
 mod ledger;
 mod objects;
 mod offers;
+mod prices;
 mod rows;
 mod world;
 
@@ -32,6 +33,7 @@ pub use faults::{Death, Faults, When};
 pub use ledger::MemoryLedger;
 pub use objects::MemoryObjects;
 pub use offers::Offers;
+pub use prices::PriceLists;
 pub use world::{Executions, World, lane, sweep};
 
 /// When a run on virtual time begins: 2026-01-01T00:00:00Z, in ms since 1970.

@@ -163,6 +163,7 @@ impl DescribeOffers for Offers {
                     id: (*image).to_owned(),
                     architecture: (*architecture).to_owned(),
                     available: true,
+                    root_gib: Some(8),
                 }))
             })
             .await

@@ -15,8 +15,8 @@ use spawn_core::ports::{
     WatchExecutions,
 };
 use spawn_core::rows::{
-    BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, RetryRow, Shape, SweepRow, batch_key,
-    lane_key, program_key, shard_count, shard_pk, sweep_key, sweep_pk,
+    BatchRow, LanePrices, LaneRow, MemberRow, OnBudget, OnComplete, ProgramRow, RetryRow, Shape,
+    SweepRow, batch_key, lane_key, program_key, shard_count, shard_pk, sweep_key, sweep_pk,
 };
 use spawn_core::state::{Counts, Ended, MemberState, SweepStatus};
 
@@ -158,6 +158,10 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         completion_token: None,
         drain: None,
         budget: None,
+        charged: 0,
+        billed: 0,
+        on_budget: OnBudget::default(),
+        cost: None,
         results_bucket: "results".to_owned(),
         topics: Vec::new(),
         dns_label: None,
@@ -407,6 +411,7 @@ fn planned_rows(sweep: &SweepRow) -> Vec<Result<Row, LedgerError>> {
                 peers: Vec::new(),
                 movable_shapes: 0,
                 opportunistic: false,
+                prices: LanePrices::default(),
             }
             .row(),
         );

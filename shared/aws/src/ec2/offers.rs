@@ -240,6 +240,15 @@ fn accelerators(info: &InstanceTypeInfo) -> Vec<Accelerator> {
         .collect()
 }
 
+/// The size of the volume that the image's root device is made of.
+fn root_gib(image: &Image) -> Option<u32> {
+    let root = image.root_device_name()?;
+    let mappings = image.block_device_mappings().iter();
+    let mut of_root = mappings.filter(|mapping| mapping.device_name() == Some(root));
+    let gib = of_root.find_map(|mapping| mapping.ebs()?.volume_size())?;
+    u32::try_from(gib).ok()
+}
+
 fn image_facts(id: &str, image: &Image) -> Option<ImageFacts> {
     (image.image_id() == Some(id)).then(|| ImageFacts {
         id: id.to_owned(),
@@ -248,6 +257,7 @@ fn image_facts(id: &str, image: &Image) -> Option<ImageFacts> {
             .map(|name| name.as_str().to_owned())
             .unwrap_or_default(),
         available: image.state() == Some(&ImageState::Available),
+        root_gib: root_gib(image),
     })
 }
 

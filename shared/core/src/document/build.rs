@@ -18,6 +18,7 @@ use super::shape::Shape;
 use super::sweep::{Distribution, Member, Notify, Occasion, OperatorDefaults, RegionShare, Sweep};
 use super::{aws, extras, names, policy, regions};
 use crate::policy::Tolerated;
+use crate::rows::OnBudget;
 
 /// The most URIs of `inputs`: each is a line of every assignment.
 const INPUTS_MAX: usize = 50;
@@ -76,6 +77,7 @@ pub(super) fn build(
         max_concurrent_per_region: one(Top::MaxConcurrentPerRegion, &mut faults),
         launch_delay_s: launch_delay(&top, &mut faults),
         budget,
+        on_budget: on_budget(&top, budget.is_some(), &mut faults),
         results,
         inputs: top
             .get(Top::Inputs)
@@ -401,6 +403,32 @@ fn field<T>(
 ) -> Option<T> {
     let found = top.get(id)?;
     keep(read(found.value), found, id, faults)
+}
+
+/// Reads `on_budget`.
+fn on_budget(top: &TopLevel<'_>, has_budget: bool, faults: &mut Collector) -> OnBudget {
+    let Some(found) = top.get(Top::OnBudget) else {
+        return OnBudget::default();
+    };
+    let read = if found.value.is_string() {
+        read::word(found.value, &["notify", "hold", "drain"])
+    } else {
+        Err(read::wrong_type(found.value, "a word").into())
+    };
+    let read = read.map(|word| match word {
+        "notify" => OnBudget::Notify,
+        "hold" => OnBudget::Hold,
+        _ => OnBudget::Drain,
+    });
+    let policy = keep(read, found, Top::OnBudget, faults);
+    if policy.is_some() && !has_budget {
+        faults.add(Fault::new(
+            &found.path,
+            "it says what happens at the budget's end, and there is no budget",
+            "on_budget together with budget",
+        ));
+    }
+    policy.unwrap_or_default()
 }
 
 fn whole(top: &TopLevel<'_>, id: Top, faults: &mut Collector) -> Option<u32> {

@@ -48,7 +48,7 @@ const LIFETIME: Shape = Shape::Duration {
 };
 
 /// The fields of the sweep as a whole.
-pub(super) const TOP: [Field<Top>; 24] = [
+pub(super) const TOP: [Field<Top>; 25] = [
     field(
         Top::Name,
         "name",
@@ -139,6 +139,13 @@ pub(super) const TOP: [Field<Top>; 24] = [
         &[],
         Shape::Money,
         "What the sweep may cost in US dollars. Default: the operator's, else no limit.",
+    ),
+    field(
+        Top::OnBudget,
+        "on_budget",
+        &[],
+        Shape::OnBudget,
+        "What happens at 50, 80 and 100 % of the budget: notify tells, hold also launches nothing more after 80 %, drain also ends all at 100 %. Default: drain.",
     ),
     field(
         Top::Results,

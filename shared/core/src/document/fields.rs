@@ -31,6 +31,7 @@ pub(super) enum Top {
     MaxConcurrentPerRegion,
     LaunchDelay,
     Budget,
+    OnBudget,
     Results,
     ResultBucket,
     ResultFile,
@@ -123,6 +124,7 @@ pub(super) fn is_misplaced_in_member(id: Top) -> bool {
         | Top::MaxConcurrentPerRegion
         | Top::LaunchDelay
         | Top::Budget
+        | Top::OnBudget
         | Top::Results
         | Top::ResultBucket
         | Top::ResultFile

@@ -43,6 +43,7 @@ pub(super) enum Shape {
     S3Uris,
     Regions,
     Distribution,
+    OnBudget,
     Topics,
     Occasions,
     Accounts,
@@ -101,6 +102,7 @@ impl Shape {
             Self::S3Uris => "a list of S3 URIs such as s3://bucket/data.csv or s3://bucket/folder/",
             Self::Regions => "region names, or regions with the number of members each gets",
             Self::Distribution => "balanced or explicit",
+            Self::OnBudget => "notify, hold or drain",
             Self::Topics => "the ARN of an SNS topic, or a list of them",
             Self::Occasions => {
                 "a list of end, failure, first_failure, overdue and {cost_share: PERCENT}"
@@ -192,6 +194,7 @@ impl Shape {
                 {"type": "array", "minItems": 1, "items": {"anyOf": [{"enum": regions}, counts]}},
             ]}),
             Self::Distribution => json!({"enum": ["balanced", "explicit"]}),
+            Self::OnBudget => json!({"enum": ["notify", "hold", "drain"]}),
             Self::Topics => list_of(json!({"type": "string", "pattern": "^arn:aws[a-z-]*:sns:"})),
             Self::Occasions => list_of(json!({"anyOf": [
                 {"enum": ["end", "failure", "first_failure", "overdue", "cost_share"]},

@@ -12,6 +12,7 @@ use crate::account::AccountId;
 use crate::money::MicroDollars;
 use crate::policy::{OnFailure, Retries, Tolerated};
 use crate::region::Region;
+use crate::rows::OnBudget;
 
 /// The most members of a sweep.
 pub const MEMBERS_MAX: u32 = 100_000;
@@ -39,6 +40,8 @@ pub struct Sweep {
     pub launch_delay_s: u64,
     /// What it may cost.
     pub budget: Option<MicroDollars>,
+    /// What happens as the budget comes to its end.
+    pub on_budget: OnBudget,
     /// Where results go.
     pub results: Results,
     /// What is copied into a member's working directory before its command starts.

@@ -1,20 +1,158 @@
 //! Whether a sweep can pass its budget, before anything is launched.
+//!
+//! What a member may cost at the most is what launching reserves for it: its shape's longest ttl on the dearest type of its
+//! list at the price on demand, with its root volume and a public address. So a sweep that fits is never short on the way.
 
+use crate::cost::{Commitment, commitment};
 use crate::document::Fault;
 use crate::ids::Market;
 use crate::money::MicroDollars;
-use crate::plan::Plan;
-use crate::prices::{PriceBook, cost};
-use crate::rows::{MemberRow, Shape};
+use crate::plan::{Facts, Plan};
+use crate::prices::{Item, PriceBook};
+use crate::rows::{LanePrices, LaneRow, MemberRow, TypePrices};
 
-/// What a plan costs at the most: every member at its full ttl, as often as it may be tried, on the dearest type of its list, at the price on demand.
-/// `None` when a price or a ttl is missing.
+/// What to do about a price that is missing.
+const GIVE_PRICE: &str = "a type with a price, the price in the deployment's price book (parameter PriceBook), or a document without `budget`";
+
+/// What a plan costs at the most. `None` when a price or a ttl is missing.
 #[must_use]
-pub fn worst_case(plan: &Plan, book: &PriceBook) -> Option<MicroDollars> {
-    members_at_most(plan, book)
-        .ok()?
-        .into_iter()
-        .try_fold(MicroDollars(0), MicroDollars::checked_add)
+pub fn worst_case(plan: &Plan) -> Option<MicroDollars> {
+    plan.members
+        .iter()
+        .zip(&plan.shapes)
+        .map(|(member, shape)| at_most(plan, member, *shape))
+        .try_fold(MicroDollars::ZERO, |sum, member| sum.checked_add(member?))
+}
+
+/// What a member is committed with at the most, in its lane or in one that may take it over.
+pub(crate) fn at_most(plan: &Plan, member: &MemberRow, shape: u32) -> Option<MicroDollars> {
+    if member.state.is_ended() {
+        return Some(MicroDollars::ZERO);
+    }
+    let own = lane_of(plan, member)?;
+    let peers = if shape < own.movable_shapes {
+        own.peers.as_slice()
+    } else {
+        &[]
+    };
+    let peers = plan.lanes.iter().filter(|lane| peers.contains(&lane.lane));
+    let mut most = own.prices.commitment(shape)?;
+    for peer in peers {
+        most = most.max(peer.prices.commitment(shape)?);
+    }
+    most.checked_mul(i64::from(tries_at_most(plan, member.lane.market)))
+}
+
+/// How often a member may be launched, its retries included.
+fn tries_at_most(plan: &Plan, market: Market) -> u32 {
+    plan.sweep.retries.tries_at_most(market == Market::Spot)
+}
+
+/// The retries that the worst case counts, if there are any.
+fn retries_in_words(plan: &Plan) -> String {
+    let mut lanes = plan.sweep.lanes.iter();
+    let is_spot = lanes.any(|lane| lane.market == Market::Spot);
+    match plan.sweep.retries.tries_at_most(is_spot) {
+        1 => String::new(),
+        tries => format!(", tried up to {tries} times each,"),
+    }
+}
+
+/// The prices of a lane, as far as the book knows them.
+pub(crate) fn lane_prices(
+    plan: &Plan,
+    lane: &LaneRow,
+    facts: &Facts,
+    book: &PriceBook,
+) -> LanePrices {
+    let region = lane.lane.region;
+    let mut prices = LanePrices {
+        gib_month: book.amount(&region, &Item::GibMonth),
+        public_ipv4_hour: book.amount(&region, &Item::PublicIpv4Hour),
+        ..LanePrices::default()
+    };
+    let images = facts.get(&lane.lane.place()).map(|facts| &facts.images);
+    for (number, shape) in lane.shapes.iter().enumerate() {
+        for name in &shape.instance_types {
+            let spot = |zone| book.quote(&region, &Item::Spot(name.clone(), zone));
+            let of_type = TypePrices {
+                on_demand: book.hour_at_most(&region, name),
+                spot: spot(None).map(|quote| quote.amount),
+                spot_in: book
+                    .spot_zones(&region, name)
+                    .map(|(zone, quote)| (zone.to_owned(), quote.amount))
+                    .collect(),
+            };
+            prices.types.insert(name.clone(), of_type);
+        }
+        let image = images.and_then(|images| images.get(&shape.ami));
+        let gib = image.and_then(|image| image.root_gib);
+        prices.gib.push(gib);
+        let most = ttl_s(plan, lane, number).and_then(|ttl_s| {
+            let hours = shape
+                .instance_types
+                .iter()
+                .map(|name| book.hour_at_most(&region, name));
+            let hour = hours.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+            let at_most = Commitment {
+                hour,
+                gib: gib?,
+                gib_month: prices.gib_month?,
+                public_ipv4_hour: prices.public_ipv4_hour?,
+            };
+            commitment(&at_most, ttl_s)
+        });
+        prices.commitments.push(most);
+    }
+    prices
+}
+
+/// The longest ttl of the members of a shape; of all the lane's where members may come from other lanes. `None` when one has none.
+fn ttl_s(plan: &Plan, lane: &LaneRow, shape: usize) -> Option<u64> {
+    if !lane.peers.is_empty() {
+        let lanes = plan.lanes.iter().map(|lane| lane.ttl_s);
+        return lanes.collect::<Option<Vec<_>>>()?.into_iter().max();
+    }
+    let mut longest = 0;
+    for (member, number) in plan.members.iter().zip(&plan.shapes) {
+        if member.lane == lane.lane && usize::try_from(*number) == Ok(shape) {
+            longest = longest.max(member_ttl_s(plan, member)?);
+        }
+    }
+    Some(longest)
+}
+
+fn member_ttl_s(plan: &Plan, member: &MemberRow) -> Option<u64> {
+    let index = usize::try_from(member.program).ok()?;
+    plan.programs.get(index)?.ttl_s
+}
+
+fn lane_of<'a>(plan: &'a Plan, member: &MemberRow) -> Option<&'a LaneRow> {
+    plan.lanes.iter().find(|lane| lane.lane == member.lane)
+}
+
+/// What the members of a plan add up to under a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// What all members may cost.
+    pub total: MicroDollars,
+    /// For how many of them, in the order of their indices, the budget suffices.
+    pub affordable: usize,
+}
+
+/// How a plan fits a budget. `None` when a price or a ttl is missing.
+#[must_use]
+pub fn fit(plan: &Plan, budget: MicroDollars) -> Option<Fit> {
+    let mut total = MicroDollars::ZERO;
+    let mut affordable = 0;
+    for (number, (member, shape)) in plan.members.iter().zip(&plan.shapes).enumerate() {
+        let most = at_most(plan, member, *shape)?;
+        total = total.checked_add(most).unwrap_or(MicroDollars(i64::MAX));
+        if total <= budget {
+            affordable = number + 1;
+        }
+    }
+    Some(Fit { total, affordable })
 }
 
 /// Checks the plan against its sweep's budget. The check fails closed: what is not known is not allowed.
@@ -32,14 +170,9 @@ pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<(), Fault> 
             "a deployment with a price book (its parameter PriceBook), or a document without `budget`",
         ));
     };
-    let mut total = MicroDollars(0);
-    let mut affordable = 0_usize;
-    for (number, member) in members_at_most(plan, book)?.into_iter().enumerate() {
-        total = total.checked_add(member).unwrap_or(MicroDollars(i64::MAX));
-        if total <= budget {
-            affordable = number + 1;
-        }
-    }
+    let Some(Fit { total, affordable }) = fit(plan, budget) else {
+        return Err(missing(plan, book));
+    };
     if total <= budget {
         return Ok(());
     }
@@ -54,65 +187,81 @@ pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<(), Fault> 
     ))
 }
 
-/// The retries that the worst case counts, if there are any.
-fn retries_in_words(plan: &Plan) -> String {
-    let spot = plan
-        .sweep
-        .lanes
-        .iter()
-        .any(|lane| lane.market == Market::Spot);
-    match plan.sweep.retries.tries_at_most(spot) {
-        1 => String::new(),
-        tries => format!(", tried up to {tries} times each,"),
+/// What keeps a plan with a budget from being priced.
+fn missing(plan: &Plan, book: &PriceBook) -> Fault {
+    for member in &plan.members {
+        if member_ttl_s(plan, member).is_none() {
+            return Fault::new(
+                "ttl",
+                format!(
+                    "member {} has none and can cost any amount, and the sweep has a budget",
+                    member.index
+                ),
+                "a ttl, or a document without `budget`",
+            );
+        }
     }
+    for lane in &plan.lanes {
+        let region = lane.lane.region;
+        let types = lane.shapes.iter().flat_map(|shape| &shape.instance_types);
+        let items = types
+            .map(|name| Item::OnDemand(name.clone()))
+            .chain([Item::GibMonth, Item::PublicIpv4Hour]);
+        for item in items {
+            if book.quote(&region, &item).is_none() {
+                let why = book.why_missing(&region, &item);
+                let path = match item {
+                    Item::OnDemand(_) | Item::Spot(..) => "instance_type",
+                    Item::GibMonth | Item::PublicIpv4Hour => "budget",
+                };
+                return Fault::new(
+                    path,
+                    format!("{why}, and the sweep has a budget"),
+                    GIVE_PRICE,
+                );
+            }
+        }
+        for (shape, gib) in lane.shapes.iter().zip(&lane.prices.gib) {
+            if gib.is_none() {
+                return Fault::new(
+                    "ami",
+                    format!(
+                        "EC2 does not say how large the root volume of {} is, and the sweep has a budget",
+                        shape.ami
+                    ),
+                    "an image with a root volume on EBS, or a document without `budget`",
+                );
+            }
+        }
+    }
+    Fault::new(
+        "budget",
+        "what the sweep may cost is beyond what can be counted",
+        "a shorter ttl or fewer members",
+    )
 }
 
-/// What each member costs at the most.
-fn members_at_most(plan: &Plan, book: &PriceBook) -> Result<Vec<MicroDollars>, Fault> {
-    plan.members
-        .iter()
-        .zip(&plan.shapes)
-        .map(|(member, shape)| member_at_most(plan, member, *shape, book))
-        .collect()
-}
-
-fn member_at_most(
+/// What a lane's members cost as far as is known: the first type of each shape at its expected price, for the whole ttl.
+pub(crate) fn expected(
     plan: &Plan,
-    member: &MemberRow,
-    shape: u32,
+    lane: &LaneRow,
     book: &PriceBook,
-) -> Result<MicroDollars, Fault> {
-    let program = usize::try_from(member.program)
-        .ok()
-        .and_then(|n| plan.programs.get(n));
-    let Some(ttl_s) = program.and_then(|program| program.ttl_s) else {
-        return Err(Fault::new(
-            "ttl",
-            format!(
-                "member {} has none and can cost any amount, and the sweep has a budget",
-                member.index
-            ),
-            "a ttl, or a document without `budget`",
-        ));
-    };
-    let lane = plan.lanes.iter().find(|lane| lane.lane == member.lane);
-    let shape: Option<&Shape> = lane.and_then(|lane| lane.shapes.get(usize::try_from(shape).ok()?));
-    let mut most = MicroDollars(0);
-    for name in shape.into_iter().flat_map(|shape| &shape.instance_types) {
-        let region = &member.lane.region;
-        let Some(hour) = book.hour_at_most(region, name) else {
-            return Err(Fault::new(
-                "instance_type",
-                format!("the price of {name} in {region} is not known, and the sweep has a budget"),
-                "a type of the price book, a price book with this type, or a document without `budget`",
-            ));
+    market: Market,
+) -> Option<MicroDollars> {
+    let mut sum = MicroDollars::ZERO;
+    for (member, number) in plan.members.iter().zip(&plan.shapes) {
+        if member.lane != lane.lane {
+            continue;
+        }
+        let index = usize::try_from(*number).ok()?;
+        let name = lane.shapes.get(index)?.instance_types.first()?;
+        let prices = Commitment {
+            hour: book.hour_expected(&lane.lane.region, name, market)?,
+            gib: lane.prices.gib.get(index).copied().flatten()?,
+            gib_month: lane.prices.gib_month?,
+            public_ipv4_hour: lane.prices.public_ipv4_hour?,
         };
-        let of_type = cost(hour, ttl_s).unwrap_or(MicroDollars(i64::MAX));
-        most = most.max(of_type);
+        sum = sum.checked_add(commitment(&prices, member_ttl_s(plan, member)?)?)?;
     }
-    let tries = plan
-        .sweep
-        .retries
-        .tries_at_most(member.lane.market == Market::Spot);
-    Ok(MicroDollars(most.0.saturating_mul(i64::from(tries))))
+    Some(sum)
 }

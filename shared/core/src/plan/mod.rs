@@ -6,11 +6,12 @@
 mod budget;
 mod distribute;
 mod facts;
+mod priced;
 mod rows;
 mod shapes;
 mod summary;
 
-pub use budget::worst_case;
+pub use budget::{Fit, fit, worst_case};
 pub use distribute::{Placement, place};
 pub use facts::{Facts, Questions, RegionFacts, questions};
 pub use rows::{Context, Plan, plan};

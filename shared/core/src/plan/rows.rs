@@ -12,7 +12,7 @@ use crate::plan::shapes::shape_of;
 use crate::plan::{Facts, Placement, RegionFacts, budget};
 use crate::prices::PriceBook;
 use crate::rows::{
-    BatchRow, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count,
+    BatchRow, LanePrices, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count,
 };
 use crate::state::{Counts, Ended, SweepStatus};
 
@@ -143,7 +143,7 @@ pub fn plan(
         lane_rows.push(draft.row(sweep, &context.sweep_id, lane_id, of_lane.len()));
         batches.extend(of_lane);
     }
-    let plan = Plan {
+    let mut plan = Plan {
         sweep: sweep_row,
         lanes: lane_rows,
         batches,
@@ -152,6 +152,17 @@ pub fn plan(
         shapes,
         timeout_s,
     };
+    if let Some(book) = &context.price_book {
+        let prices = plan
+            .lanes
+            .iter()
+            .map(|lane| budget::lane_prices(&plan, lane, facts, book));
+        let prices: Vec<LanePrices> = prices.collect();
+        for (lane, prices) in plan.lanes.iter_mut().zip(prices) {
+            lane.prices = prices;
+        }
+    }
+    // The prices of lanes come first: both are needed to tell what is missing.
     budget::check(&plan, context.price_book.as_ref())?;
     Ok(plan)
 }
@@ -200,6 +211,10 @@ fn sweep_row(
         completion_token: None,
         drain: None,
         budget: sweep.budget,
+        charged: 0,
+        billed: 0,
+        on_budget: sweep.on_budget,
+        cost: None,
         results_bucket: sweep
             .results
             .bucket
@@ -315,6 +330,7 @@ impl LaneDraft {
             peers: Vec::new(),
             movable_shapes: 0,
             opportunistic: false,
+            prices: LanePrices::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::boot;
-use crate::plan::{Plan, worst_case};
+use crate::plan::{Plan, priced, worst_case};
 use crate::prices::PriceBook;
 use crate::rows::{LaneRow, MemberRow, Shape};
 
@@ -18,11 +18,12 @@ pub fn summary(
     plan: &Plan,
     manifest: &str,
     book: Option<&PriceBook>,
+    now: u64,
 ) -> Result<Value, serde_json::Error> {
     let lanes: Vec<Value> = plan
         .lanes
         .iter()
-        .map(|lane| lane_summary(plan, lane))
+        .map(|lane| lane_summary(plan, lane, book, now))
         .collect();
     let mut shown = 0;
     let mut members = Vec::new();
@@ -54,17 +55,12 @@ pub fn summary(
         "member_plans": members,
         "members_not_shown": more,
         "all_members": manifest,
-        "worst_case_cost": book
-            .and_then(|book| worst_case(plan, book))
-            .map(|cost| cost.to_string()),
-        "prices": book.map_or_else(
-            || "no price book is deployed".to_owned(),
-            |book| format!("{}, {}", book.source, book.as_of),
-        ),
+        "worst_case_cost": worst_case(plan).map(|cost| cost.to_string()),
+        "cost": priced::of_sweep(plan, book),
     }))
 }
 
-fn lane_summary(plan: &Plan, lane: &LaneRow) -> Value {
+fn lane_summary(plan: &Plan, lane: &LaneRow, book: Option<&PriceBook>, now: u64) -> Value {
     let batches = plan.batches.iter().filter(|batch| batch.lane == lane.lane);
     json!({
         "lane": lane.lane,
@@ -72,6 +68,7 @@ fn lane_summary(plan: &Plan, lane: &LaneRow) -> Value {
         "launch_calls": batches.count(),
         "longest_ttl_s": lane.ttl_s,
         "shapes": lane.shapes,
+        "cost": book.map(|book| priced::of_lane(plan, lane, book, now)),
     })
 }
 

@@ -7,6 +7,7 @@ mod executions;
 mod listing;
 mod metrics;
 mod offers;
+mod prices;
 mod services;
 
 pub use control::{PROTECT_TAG, ShowInstances, ShownInstance, StartInstances};
@@ -23,4 +24,5 @@ pub use metrics::PublishMetrics;
 pub use offers::{
     Accelerator, AcceleratorKind, DescribeOffers, ImageFacts, ReadQuotas, RunningVcpus, TypeFacts,
 };
+pub use prices::{AskPrices, SpotPrice};
 pub use services::{Objects, ReadParameters, ServiceError};

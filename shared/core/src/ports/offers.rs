@@ -72,6 +72,8 @@ pub struct ImageFacts {
     pub architecture: String,
     /// Whether it can be launched.
     pub available: bool,
+    /// The size of its root volume in GiB, if EC2 says.
+    pub root_gib: Option<u32>,
 }
 
 /// Answers what can be launched where.

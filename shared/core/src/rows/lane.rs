@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{sweep_pk, versioned};
+use super::{LanePrices, sweep_pk, versioned};
 use crate::ids::{LaneId, SweepId};
 use crate::ledger::{Key, Stored};
 
@@ -98,6 +98,9 @@ pub struct LaneRow {
     /// those that this lane has no capacity for.
     #[serde(default)]
     pub opportunistic: bool,
+    /// What its instances cost. Written by plan-sweep.
+    #[serde(default)]
+    pub prices: LanePrices,
 }
 
 /// Names an attempt of a lane.

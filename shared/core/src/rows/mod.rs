@@ -4,6 +4,7 @@ mod addresses;
 mod attempt;
 mod instance;
 mod lane;
+mod lane_prices;
 mod member;
 mod program;
 mod retry;
@@ -13,11 +14,12 @@ pub use addresses::Addresses;
 pub use attempt::{AttemptRow, AttemptState, BatchRow, Rung, attempt_key, batch_key};
 pub use instance::{InstanceRow, Report, instance_key};
 pub use lane::{Efa, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, lane_key, slot_key};
+pub use lane_prices::{LanePrices, TypePrices};
 pub use member::{MemberRow, Try, member_key};
 pub use program::{OnComplete, ProgramRow, program_key};
 pub use retry::{RetryRow, retry_prefix};
 pub(crate) use sweep::count_move;
-pub use sweep::{Drain, ExecutionRow, SweepRow, execution_key, sweep_key};
+pub use sweep::{CostSoFar, Drain, ExecutionRow, OnBudget, SweepRow, execution_key, sweep_key};
 
 use crate::ids::SweepId;
 

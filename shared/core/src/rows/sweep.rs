@@ -21,6 +21,51 @@ pub struct Drain {
     pub reason: String,
 }
 
+/// What happens when a sweep comes to the end of its budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBudget {
+    /// Somebody is told; what runs goes on, and what is not launched yet waits for room.
+    Notify,
+    /// Nothing more is launched after 80 %; what runs goes on.
+    Hold,
+    /// Nothing more is launched after 80 %, and at 100 % all that runs is ended.
+    #[default]
+    Drain,
+}
+
+impl OnBudget {
+    /// The name in documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Notify => "notify",
+            Self::Hold => "hold",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// What a live sweep has cost, and will. Written by cost-guard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostSoFar {
+    /// When it was looked at, in ms since 1970.
+    pub at: u64,
+    /// What has been run up, in micro-dollars: bills of instances that are gone, and of those that run, until now.
+    pub accrued: MicroDollars,
+    /// What it will have cost at its end, as far as can be told: what runs, to the end of its ttl or as long as its like have
+    /// taken, and what is not launched yet.
+    pub forecast: MicroDollars,
+    /// What it costs now in an hour.
+    pub burn_per_hour: MicroDollars,
+    /// Instances whose price is not known, which are in none of the amounts.
+    pub unpriced: u32,
+    /// The highest share of the budget, in percent, that somebody was told of.
+    pub told_percent: u8,
+    /// Whether more is spent in an hour than was planned.
+    pub is_anomalous: bool,
+}
+
 /// The row of a sweep (`SWEEP#id` / `META`).
 ///
 /// Written by plan-sweep once, then changed by additions and guarded sets only: it is the row that all lanes share.
@@ -88,6 +133,19 @@ pub struct SweepRow {
     pub drain: Option<Drain>,
     /// The budget, if the document has one.
     pub budget: Option<MicroDollars>,
+    /// What counts against the budget, in micro-dollars: the bills of instances that are gone, and what those are committed
+    /// with that are not. Added to before each launch, and when an instance is gone.
+    #[serde(default)]
+    pub charged: i64,
+    /// The bills of instances that are gone, in micro-dollars. Never above `charged`.
+    #[serde(default)]
+    pub billed: i64,
+    /// What happens when the budget comes to its end.
+    #[serde(default)]
+    pub on_budget: OnBudget,
+    /// What the sweep has cost so far, as cost-guard last saw it.
+    #[serde(default)]
+    pub cost: Option<CostSoFar>,
     /// The bucket that the results are in.
     pub results_bucket: String,
     /// The SNS topics to tell of the end.

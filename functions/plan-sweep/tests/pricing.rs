@@ -1,0 +1,251 @@
+//! Prices and budgets: what is not known is refused, what is known is asked for once, and a plan shows what it costs.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
+use std::sync::Arc;
+
+use plan_sweep::{Deployment, Input, Output, Ports, handle};
+use serde_json::{Value, json};
+use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists};
+use spawn_core::document::OperatorDefaults;
+use spawn_core::errors::FunctionError;
+use spawn_core::ledger::{self, Ledger as _, Stored as _};
+use spawn_core::money::MicroDollars;
+use spawn_core::prices::{PriceRow, price_pk};
+use spawn_core::rows::{LaneRow, sweep_pk};
+
+const HOUR: u64 = 3_600_000;
+/// 2026-01-22T10:00:00Z.
+const NOW: u64 = 1_769_076_000_000;
+
+struct Place {
+    ledger: MemoryLedger,
+    offers: Offers,
+    objects: MemoryObjects,
+    prices: PriceLists,
+    deployment: Deployment,
+}
+
+impl Place {
+    fn new() -> Self {
+        let faults = Arc::new(Faults::default());
+        let prices = PriceLists::default();
+        for (region, micros) in [("us-east-1", 85_000), ("eu-west-1", 96_000)] {
+            prices.set(region.parse().unwrap(), "c5.large", micros);
+        }
+        prices.add_spot(
+            "us-east-1".parse().unwrap(),
+            "c5.large",
+            "us-east-1a",
+            0,
+            30_000,
+        );
+        Self {
+            ledger: MemoryLedger::new(Arc::clone(&faults)),
+            offers: Offers::new(Arc::clone(&faults)),
+            objects: MemoryObjects::new(faults),
+            prices,
+            deployment: Deployment {
+                defaults: OperatorDefaults {
+                    ami: Some("/aws/service/al2023-{arch}".to_owned()),
+                    instance_type: Some("c5.large".to_owned()),
+                    key_name: None,
+                    instance_profile: None,
+                    budget: None,
+                    owner: None,
+                    home_region: "us-east-1".parse().unwrap(),
+                },
+                results_bucket: "results".to_owned(),
+                instance_profile: "spawn-instance-profile".to_owned(),
+                notify_topic: None,
+                price_book: None,
+                price_age_ms_max: 48 * HOUR,
+            },
+        }
+    }
+
+    async fn plan(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
+        let ports = Ports {
+            ledger: &self.ledger,
+            ec2: &self.offers,
+            parameters: &self.offers,
+            objects: &self.objects,
+            prices: &self.prices,
+            deployment: &self.deployment,
+        };
+        let input = Input {
+            execution_arn: format!(
+                "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:{now}"
+            ),
+            started_at: "2026-01-22T10:00:00Z".to_owned(),
+            input,
+        };
+        Box::pin(handle(input, &ports, now)).await
+    }
+}
+
+fn document(budget: &str) -> Value {
+    json!({
+        "name": "priced", "command": "true", "ttl": "2h", "budget": budget, "dry_run": true,
+        "params": [{"x": 1}, {"x": 2}, {"x": 3}],
+    })
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_what_the_sweep_costs_and_for_how_many_members_its_budget_suffices() {
+    let place = Place::new();
+    let plan = place
+        .plan(document("1 USD"), NOW)
+        .await
+        .unwrap()
+        .plan
+        .unwrap();
+    // 2 h of c5.large, 8 GiB at $0.08 a month of 672 h, and the address: 170000 + 1905 + 10000, three times.
+    assert_eq!(plan["worst_case_cost"], "$0.545715");
+    let cost = &plan["cost"];
+    assert_eq!(cost["budget"]["suffices"], true);
+    assert_eq!(cost["budget"]["suffices_for_members"], 3);
+    assert_eq!(
+        cost["sources"],
+        json!(["AWS Price List", "EC2 spot price history"])
+    );
+    let lane = &plan["lanes"][0]["cost"];
+    assert_eq!(
+        lane["prices"][0]["on_demand_hour"],
+        "$0.085 (AWS Price List, 0 h old)"
+    );
+    assert_eq!(
+        lane["prices"][0]["spot_hour"],
+        "$0.03 (EC2 spot price history, 0 h old)"
+    );
+    assert_eq!(lane["longest_ttl_hours"], "2.00");
+    // Three times two hours of $0.055 an hour less.
+    assert_eq!(lane["spot_saves"], "$0.33 if it were spot");
+}
+
+#[tokio::test]
+async fn a_budget_that_is_too_small_is_refused_with_what_it_suffices_for() {
+    let text = Place::new()
+        .plan(document("0.40 USD"), NOW)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("budget: 3 members at their full ttl may cost $0.545715, more than the budget of $0.40, which suffices for 2"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_price_that_nobody_has_said_refuses_a_budget_by_type_and_region() {
+    let place = Place::new();
+    let mut input = document("100 USD");
+    input["instance_type"] = json!("m5.large");
+    let text = place
+        .plan(input.clone(), NOW)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("instance_type: the price of m5.large on demand in us-east-1 is not known, and the sweep has a budget"),
+        "{text}"
+    );
+    assert!(text.contains("parameter PriceBook"), "{text}");
+    // Without a budget nobody is kept from launching what has no price.
+    input.as_object_mut().unwrap().remove("budget");
+    let plan = place.plan(input, NOW).await.unwrap().plan.unwrap();
+    assert_eq!(plan["worst_case_cost"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_price_that_aws_does_not_renew_is_too_old_after_its_time() {
+    let place = Place::new();
+    place.plan(document("1 USD"), NOW).await.unwrap();
+    let asked = place.prices.asked();
+    place
+        .plan(document("1 USD"), NOW + 48 * HOUR)
+        .await
+        .unwrap();
+    assert_eq!(
+        place.prices.asked(),
+        asked,
+        "what is young enough is not asked for again"
+    );
+    place.prices.fall_silent();
+    let text = place
+        .plan(document("1 USD"), NOW + 49 * HOUR)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("the price of c5.large on demand in us-east-1 is too old: it was asked on 2026-01-22T10:00:00Z"),
+        "{text}"
+    );
+    assert!(
+        text.contains("the Price List did not answer: timed out"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_operators_own_rates_come_before_the_list() {
+    let mut place = Place::new();
+    place.deployment.price_book = Some("s3://data/prices.json".to_owned());
+    place.objects.insert(
+        "data",
+        "prices.json",
+        r#"{"source": "our contract", "as_of": "2026-01-01", "prices": {"us-east-1": {"c5.large": {"on_demand": "0.05"}}}}"#,
+    );
+    let plan = place
+        .plan(document("1 USD"), NOW)
+        .await
+        .unwrap()
+        .plan
+        .unwrap();
+    let lane = &plan["lanes"][0]["cost"];
+    assert_eq!(
+        lane["prices"][0]["on_demand_hour"],
+        "$0.05 (our contract, 2026-01-01)"
+    );
+    assert_eq!(plan["worst_case_cost"], "$0.335715");
+}
+
+#[tokio::test]
+async fn lanes_keep_the_prices_that_launching_reserves_by() {
+    let place = Place::new();
+    let mut input = document("10 USD");
+    input["dry_run"] = json!(false);
+    let output = place.plan(input, NOW).await.unwrap();
+    let pk = sweep_pk(&output.sweep_id);
+    let lanes: Vec<LaneRow> = ledger::load_all(&place.ledger, &pk, "LANE#").await.unwrap();
+    let prices = &lanes[0].prices;
+    assert_eq!(prices.commitments, [Some(MicroDollars(181_905))]);
+    assert_eq!(
+        prices.types["c5.large"].spot_in["us-east-1a"],
+        MicroDollars(30_000)
+    );
+    let region = "us-east-1".parse().unwrap();
+    let page = place
+        .ledger
+        .query(&price_pk(&region), "", None)
+        .await
+        .unwrap();
+    let keys: Vec<PriceRow> = page
+        .rows
+        .into_iter()
+        .map(|row| PriceRow::from_row(row).unwrap())
+        .collect();
+    let items: Vec<&str> = keys.iter().map(|row| row.item.as_str()).collect();
+    assert_eq!(
+        items,
+        [
+            "c5.large#on-demand",
+            "c5.large#spot#us-east-1a",
+            "gp3#gib-month",
+            "public-ipv4#hour"
+        ]
+    );
+}
