@@ -244,12 +244,14 @@ async fn plan(payload: Value, client: &Client, now: Ms) -> Result<Value, Functio
         instance_profile: "spawn-instance-profile".to_owned(),
         notify_topic: None,
         price_book: None,
+        price_age_ms_max: spawn_core::prices::AGE_MS_MAX,
     };
     let ports = plan_sweep::Ports {
         ledger: client,
         ec2: client,
         parameters: client,
         objects: client,
+        prices: &crate::PriceLists::default(),
         deployment: &deployment,
     };
     to_json(Box::pin(plan_sweep::handle(parse(payload)?, &ports, now)).await?)
