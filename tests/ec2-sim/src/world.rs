@@ -2,10 +2,11 @@
 //! outside comes back as [`Effect`]s.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::actions::placement::PlacementGroup;
 use crate::config::Settings;
 use crate::events::Event;
 use crate::faults::Faults;
@@ -120,6 +121,9 @@ pub(crate) struct World {
     pub(crate) instances: BTreeMap<u64, Instance>,
     index: HashMap<String, u64>,
     pub(crate) templates: Vec<Template>,
+    pub(crate) placement_groups: Vec<PlacementGroup>,
+    /// Regions that are disabled by default and that accounts have enabled.
+    pub(crate) opted_in: BTreeSet<(String, &'static str)>,
     pub(crate) fleets: BTreeMap<String, Fleet>,
     /// Tags of everything that is not an instance or a template: volumes, fleets, spot requests.
     pub(crate) resource_tags: HashMap<String, (Place, Tags)>,
@@ -149,6 +153,8 @@ impl World {
             instances: BTreeMap::new(),
             index: HashMap::new(),
             templates: Vec::new(),
+            placement_groups: Vec::new(),
+            opted_in: BTreeSet::new(),
             fleets: BTreeMap::new(),
             resource_tags: HashMap::new(),
             tokens: TokenMemory::default(),
@@ -282,6 +288,12 @@ impl World {
     }
 
     /// Ends everything and forgets everything, faults, quotas, counters and bucket levels included. Instances end without events.
+    /// Whether the account has the region.
+    pub(crate) fn is_enabled(&self, place: &Place) -> bool {
+        let key = (place.account.clone(), place.region.name);
+        !place.region.opt_in || self.opted_in.contains(&key)
+    }
+
     pub(crate) fn reset(&mut self) {
         let seed = self.random.next_u64();
         let next = self.next;

@@ -8,6 +8,7 @@ use crate::filter::{Filters, Page, glob_matches};
 use crate::wire::{Ec2Error, Xml};
 
 use super::Call;
+use super::placement::can_cluster;
 
 const TYPE_FILTERS: &[&str] = &[
     "auto-recovery-supported",
@@ -19,6 +20,7 @@ const TYPE_FILTERS: &[&str] = &[
     "instance-storage-supported",
     "instance-type",
     "memory-info.size-in-mib",
+    "network-info.efa-supported",
     "processor-info.supported-architecture",
     "supported-root-device-type",
     "supported-usage-class",
@@ -46,6 +48,7 @@ fn type_values(one: &InstanceType, name: &str) -> Vec<String> {
         "instance-storage-supported" => (one.storage_gb > 0).to_string(),
         "instance-type" => one.name.to_owned(),
         "memory-info.size-in-mib" => one.memory_mib.to_string(),
+        "network-info.efa-supported" => one.supports_efa().to_string(),
         "processor-info.supported-architecture" => one.architecture.as_str().to_owned(),
         "supported-root-device-type" => "ebs".to_owned(),
         "supported-usage-class" => return usage_classes(one),
@@ -137,7 +140,13 @@ fn write_type(xml: &mut Xml, one: &InstanceType) {
     .node("networkInfo", |xml| {
         xml.text("networkPerformance", &one.network_performance)
             .text("maximumNetworkInterfaces", one.network_interfaces_max)
-            .text("ipv4AddressesPerInterface", one.addresses_per_interface);
+            .text("ipv4AddressesPerInterface", one.addresses_per_interface)
+            .text("efaSupported", one.supports_efa());
+        if one.supports_efa() {
+            xml.node("efaInfo", |xml| {
+                xml.text("maximumEfaInterfaces", 1);
+            });
+        }
     });
     if let Some(gpus) = &one.gpus {
         xml.node("gpuInfo", |xml| {
@@ -156,7 +165,9 @@ fn write_type(xml: &mut Xml, one: &InstanceType) {
         });
     }
     xml.node("placementGroupInfo", |xml| {
-        xml.texts("supportedStrategies", ["cluster", "partition", "spread"]);
+        let cluster = can_cluster(one).then_some("cluster");
+        let strategies = cluster.into_iter().chain(["partition", "spread"]);
+        xml.texts("supportedStrategies", strategies);
     })
     .text("hibernationSupported", one.hibernation)
     .text("burstablePerformanceSupported", one.burstable)

@@ -79,7 +79,10 @@ pub(super) fn instance(xml: &mut Xml, instance: &Instance, change: &Change) {
             .map(|zone| zone.id.as_str());
         xml.text("availabilityZone", &instance.zone)
             .opt("availabilityZoneId", zone_id)
-            .text("groupName", "")
+            .text(
+                "groupName",
+                instance.spec.placement_group.as_deref().unwrap_or_default(),
+            )
             .text("tenancy", "default");
     })
     .node("monitoring", |xml| {
@@ -161,7 +164,14 @@ fn network(xml: &mut Xml, instance: &Instance, is_public: bool) {
             .text("status", "in-use")
             .text("privateIpAddress", &instance.private_ip)
             .text("sourceDestCheck", true)
-            .text("interfaceType", "interface");
+            .text(
+                "interfaceType",
+                if instance.spec.efa {
+                    "efa"
+                } else {
+                    "interface"
+                },
+            );
         groups(xml);
         xml.node("attachment", |xml| {
             xml.text("deviceIndex", 0)

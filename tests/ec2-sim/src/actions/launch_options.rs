@@ -244,6 +244,28 @@ pub(crate) fn profile_arn(params: &Params, place: &Place) -> Result<Option<Strin
     }
 }
 
+/// Whether the first network interface is an Elastic Fabric Adapter ("Elastic Fabric Adapter for AI/ML and HPC workloads", EC2
+/// user guide: only certain types support one).
+pub(crate) fn efa(params: &Params, instance_type: &InstanceType) -> Result<bool, Ec2Error> {
+    let interfaces = params.list("NetworkInterface");
+    let kind = interfaces
+        .first()
+        .and_then(|interface| interface.text("InterfaceType"));
+    match kind {
+        None | Some("interface") => Ok(false),
+        Some("efa") if instance_type.supports_efa() => Ok(true),
+        Some("efa") => Err(Ec2Error::combination(format!(
+            "EFA interfaces are not supported on {}.",
+            instance_type.name
+        ))),
+        Some(other) => Err(Ec2Error::invalid_value(
+            "interfaceType",
+            other,
+            "ec2-sim models: interface, efa.",
+        )),
+    }
+}
+
 /// Where a launch goes.
 #[derive(Debug)]
 pub(crate) struct NetworkChoice {

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::wire::{Ec2Error, Params};
 use crate::world::World;
 
-use super::launch_options;
+use super::{launch_options, placement};
 
 /// User data may be this large before Base64 ("User data", EC2 user guide).
 const USER_DATA_BYTES_MAX: usize = 16_384;
@@ -130,6 +130,8 @@ pub(crate) fn resolve(
     let volume = launch_options::volume(&effective)?;
     let hibernation = launch_options::hibernation(&effective, instance_type, &volume)?;
     let network = launch_options::network(world, place, &effective)?;
+    let placement_group = placement::of_launch(world, place, &effective, instance_type)?;
+    let efa = launch_options::efa(&effective, instance_type)?;
     let metadata = launch_options::metadata(&effective)?;
     let tags = read_tags(request, template, market.kind())?;
     if metadata.tags {
@@ -139,7 +141,11 @@ pub(crate) fn resolve(
         image,
         instance_type,
         market,
-        zone: network.zone,
+        zone: network
+            .zone
+            .or_else(|| world.zone_of_group(place, placement_group.as_deref())),
+        placement_group,
+        efa,
         subnet_id: network.subnet_id,
         key_name: effective.text("KeyName").map(ToOwned::to_owned),
         user_data,

@@ -14,6 +14,7 @@ mod launch_options;
 mod launch_request;
 mod modify;
 mod network;
+pub(crate) mod placement;
 mod run_instances;
 mod states;
 mod tagging;
@@ -71,7 +72,7 @@ const fn action(
     Action { name, accepts, run }
 }
 
-const ACTIONS: [Action; 31] = [
+const ACTIONS: [Action; 34] = [
     action("RunInstances", run_instances::ACCEPTS, run_instances::run),
     action("CreateFleet", create_fleet::ACCEPTS, create_fleet::run),
     action(
@@ -170,6 +171,24 @@ const ACTIONS: [Action; 31] = [
         &["LaunchTemplateId", "LaunchTemplateName"],
         templates::delete,
     ),
+    action(
+        "CreatePlacementGroup",
+        &[
+            "GroupName",
+            "GroupId",
+            "Strategy",
+            "PartitionCount",
+            "SpreadLevel",
+            "TagSpecification",
+        ],
+        placement::create,
+    ),
+    action(
+        "DescribePlacementGroups",
+        &["GroupName", "GroupId", "Filter"],
+        placement::describe,
+    ),
+    action("DeletePlacementGroup", &["GroupName"], placement::delete),
     action("CreateTags", &["ResourceId", "Tag"], tagging::create),
     action("DeleteTags", &["ResourceId", "Tag"], tagging::delete),
     action(

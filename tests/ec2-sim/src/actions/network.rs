@@ -1,7 +1,8 @@
 //! DescribeRegions, DescribeAvailabilityZones, and the default network (API pages; "Default VPCs", Amazon VPC user guide).
 
-use crate::catalogue::{Network, regions as all_regions};
+use crate::catalogue::{Network, Region, regions as all_regions};
 use crate::filter::{Filters, Page};
+use crate::model::Place;
 use crate::wire::{Ec2Error, Xml};
 
 use super::Call;
@@ -19,12 +20,20 @@ pub(super) fn regions(call: &mut Call<'_>, xml: &mut Xml) -> Result<(), Ec2Error
         ));
     }
     let endpoint = |name: &str| format!("ec2.{name}.amazonaws.com");
+    let status = |region: &Region| match Place::new(&call.place.account, region.name) {
+        Some(place) if region.opt_in && call.world.is_enabled(&place) => "opted-in",
+        Some(_) if region.opt_in => "not-opted-in",
+        Some(_) | None => "opt-in-not-required",
+    };
+    // "Without --all-regions only those that are enabled for your account."
+    let all = call.params.flag("AllRegions")?.unwrap_or(false);
     let shown = all_regions().iter().filter(|region| {
         (names.is_empty() || names.iter().any(|name| name == region.name))
+            && (all || status(region) != "not-opted-in")
             && filters.accept(|name| {
                 vec![match name {
                     "endpoint" => endpoint(region.name),
-                    "opt-in-status" => "opt-in-not-required".to_owned(),
+                    "opt-in-status" => status(region).to_owned(),
                     _ => region.name.to_owned(),
                 }]
             })
@@ -32,7 +41,7 @@ pub(super) fn regions(call: &mut Call<'_>, xml: &mut Xml) -> Result<(), Ec2Error
     xml.list("regionInfo", shown, |xml, region| {
         xml.text("regionName", region.name)
             .text("regionEndpoint", endpoint(region.name))
-            .text("optInStatus", "opt-in-not-required");
+            .text("optInStatus", status(region));
     });
     Ok(())
 }

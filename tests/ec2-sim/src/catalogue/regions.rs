@@ -1,4 +1,4 @@
-//! Regions that are enabled by default, and their availability zones.
+//! Regions and their availability zones: all that are enabled by default, and some that an account has to enable.
 //!
 //! Source: "AWS Regions" and "AWS Availability Zones", AWS Regions and Availability Zones guide. Which letter an account
 //! sees for a zone id differs between accounts in AWS; here the first letter is always the first id.
@@ -12,6 +12,8 @@ pub(crate) struct Region {
     pub(crate) zones: Vec<Zone>,
     /// Price of a region relative to us-east-1 in percent: coarse, but ordered as AWS's prices are.
     pub(crate) price_percent: u64,
+    /// Whether accounts have to enable it ("AWS Regions", AWS Regions and Availability Zones guide).
+    pub(crate) opt_in: bool,
 }
 
 /// An availability zone.
@@ -29,7 +31,7 @@ impl Region {
 }
 
 /// Name, prefix of zone ids, letters of the zones, price in percent of us-east-1.
-const REGIONS: [(&str, &str, &str, u64); 17] = [
+const REGIONS: [(&str, &str, &str, u64); 21] = [
     ("us-east-1", "use1", "abcdef", 100),
     ("us-east-2", "use2", "abc", 100),
     ("us-west-1", "usw1", "ac", 118),
@@ -47,7 +49,14 @@ const REGIONS: [(&str, &str, &str, u64); 17] = [
     ("ap-southeast-2", "apse2", "abc", 126),
     ("ap-south-1", "aps1", "abc", 105),
     ("sa-east-1", "sae1", "abc", 153),
+    ("af-south-1", "afs1", "abc", 132),
+    ("ap-east-1", "ape1", "abc", 136),
+    ("eu-south-1", "eus1", "abc", 118),
+    ("me-south-1", "mes1", "abc", 124),
 ];
+
+/// Those of them that accounts have to enable.
+const OPT_IN: [&str; 4] = ["af-south-1", "ap-east-1", "eu-south-1", "me-south-1"];
 
 static ALL: LazyLock<Vec<Region>> = LazyLock::new(|| {
     REGIONS
@@ -55,6 +64,7 @@ static ALL: LazyLock<Vec<Region>> = LazyLock::new(|| {
         .map(|&(name, prefix, letters, price_percent)| Region {
             name,
             price_percent,
+            opt_in: OPT_IN.contains(&name),
             zones: letters
                 .chars()
                 .enumerate()

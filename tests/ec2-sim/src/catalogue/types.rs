@@ -39,6 +39,20 @@ pub(crate) enum QuotaClass {
 }
 
 impl QuotaClass {
+    /// All of them.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Standard,
+        Self::G,
+        Self::P,
+        Self::Inf,
+        Self::Trn,
+        Self::Dl,
+        Self::F,
+        Self::Hpc,
+        Self::HighMemory,
+        Self::X,
+    ];
+
     /// The name that the control API uses.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -96,6 +110,11 @@ impl InstanceType {
         self.name
             .split_once('.')
             .map_or(self.name, |(family, _)| family)
+    }
+
+    /// Whether it can have an Elastic Fabric Adapter ("Supported instance types", Elastic Fabric Adapter, EC2 user guide).
+    pub(crate) fn supports_efa(&self) -> bool {
+        EFA_TYPES.contains(&self.name) || self.family().starts_with("hpc")
     }
 
     pub(crate) fn is_bare_metal(&self) -> bool {
@@ -206,6 +225,46 @@ pub(crate) fn instance_types() -> &'static [InstanceType] {
 pub(crate) fn instance_type(name: &str) -> Option<&'static InstanceType> {
     BY_NAME.get(name).copied()
 }
+
+/// Types with an Elastic Fabric Adapter, beside the HPC families: the largest of their families.
+const EFA_TYPES: [&str; 36] = [
+    "c5n.9xlarge",
+    "c5n.18xlarge",
+    "c5n.metal",
+    "c6gn.16xlarge",
+    "c6i.32xlarge",
+    "c6i.metal",
+    "c6in.32xlarge",
+    "c6in.metal",
+    "c7g.16xlarge",
+    "c7g.metal",
+    "dl1.24xlarge",
+    "g4dn.8xlarge",
+    "g4dn.12xlarge",
+    "g4dn.16xlarge",
+    "g4dn.metal",
+    "g5.8xlarge",
+    "g5.12xlarge",
+    "g5.16xlarge",
+    "g5.24xlarge",
+    "g5.48xlarge",
+    "i3en.12xlarge",
+    "i3en.24xlarge",
+    "i3en.metal",
+    "i4i.32xlarge",
+    "i4i.metal",
+    "inf1.24xlarge",
+    "m5n.24xlarge",
+    "m6i.32xlarge",
+    "m6i.metal",
+    "p3dn.24xlarge",
+    "p4d.24xlarge",
+    "p5.48xlarge",
+    "r5n.24xlarge",
+    "r6i.32xlarge",
+    "trn1.32xlarge",
+    "x2idn.32xlarge",
+];
 
 /// Families that only large regions have.
 const SCARCE: [&str; 7] = ["p3", "p3dn", "p4d", "p5", "dl1", "trn1", "hpc6a"];

@@ -4,6 +4,8 @@
 //! families and market, in vCPUs, per account and region. AWS starts accounts low (5 for standard families); here the
 //! default is out of the way and a test sets what it needs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::QuotaClass;
@@ -49,6 +51,23 @@ pub(crate) struct Quotas {
 }
 
 impl Quotas {
+    /// The quotas in force in a place, by class and market.
+    pub(crate) fn limits(
+        &self,
+        place: &Place,
+    ) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>> {
+        let markets = [MarketKind::OnDemand, MarketKind::Spot];
+        QuotaClass::ALL
+            .into_iter()
+            .map(|class| {
+                let of_market = |market| (market, self.limit(place, class, market));
+                let limits = markets.map(of_market);
+                let limits = limits.map(|(market, limit)| (market.as_str(), limit));
+                (class.as_str(), BTreeMap::from(limits))
+            })
+            .collect()
+    }
+
     fn limit(&self, place: &Place, class: QuotaClass, market: MarketKind) -> u64 {
         let matches =
             |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|one| one == value);

@@ -98,6 +98,9 @@ pub(crate) struct LaunchSpec {
     pub(crate) instance_type: &'static InstanceType,
     pub(crate) market: Market,
     pub(crate) zone: Option<String>,
+    pub(crate) placement_group: Option<String>,
+    /// Whether its first network interface is an Elastic Fabric Adapter.
+    pub(crate) efa: bool,
     pub(crate) subnet_id: Option<String>,
     pub(crate) key_name: Option<String>,
     /// Base64, as it came.

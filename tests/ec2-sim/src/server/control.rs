@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::faults::FaultSpec;
 use crate::lifecycle::SPOT_NOTICE_S;
 use crate::limits::{MarketKind, QuotaRule, Size};
-use crate::model::State;
+use crate::model::{Place, State};
 use crate::sim::Sim;
 use crate::world::{Effect, World};
 
@@ -89,6 +89,7 @@ fn route(
             false => Err(missing(format!("no fault {id}"))),
         },
         ("GET", ["quotas"]) => to_json(&world.quotas.rules),
+        ("GET", ["quotas", "limits"]) => quota_limits(world, query),
         ("POST", ["quotas"]) => {
             world.quotas.rules.push(read::<QuotaRule>(body)?);
             Ok(json!({}))
@@ -97,6 +98,7 @@ fn route(
             world.quotas.rules.clear();
             Ok(json!({}))
         }
+        ("POST", ["regions"]) => enable_region(world, body),
         ("GET", ["buckets"]) => Ok(show_buckets(world)),
         ("POST", ["buckets"]) => set_buckets(world, body),
         ("GET", ["timing"]) => to_json(&world.timing),
@@ -110,6 +112,44 @@ fn route(
 
 fn to_json(value: &impl serde::Serialize) -> Outcome {
     serde_json::to_value(value).map_err(|error| Refusal(500, error.to_string()))
+}
+
+/// The quotas in force in one place, by class and market.
+fn quota_limits(world: &World, query: &str) -> Outcome {
+    let (mut account, mut region) = ("000000000000", "us-east-1");
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match name {
+            "account" => account = value,
+            "region" => region = value,
+            _ => {}
+        }
+    }
+    let place = Place::new(account, region).ok_or_else(|| bad(format!("no region {region}")))?;
+    to_json(&world.quotas.limits(&place))
+}
+
+/// A region that an account enables or disables.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegionOpt {
+    account: Option<String>,
+    region: String,
+    enabled: bool,
+}
+
+fn enable_region(world: &mut World, body: &[u8]) -> Outcome {
+    let wanted: RegionOpt = read(body)?;
+    let account = wanted.account.as_deref().unwrap_or("000000000000");
+    let place = Place::new(account, &wanted.region)
+        .filter(|place| place.region.opt_in)
+        .ok_or_else(|| bad(format!("no opt-in region {}", wanted.region)))?;
+    let key = (place.account, place.region.name);
+    if wanted.enabled {
+        world.opted_in.insert(key);
+    } else {
+        world.opted_in.remove(&key);
+    }
+    Ok(json!({}))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -63,6 +63,7 @@ fn reply(world: &mut World, now_ms: u64, params: &Params, scope: &Scope) -> Repl
         hangs: false,
     };
     let (name, outcome) = match route(params, scope) {
+        Ok((action, place)) if !world.is_enabled(&place) => (action.name, Err(not_enabled(&place))),
         Ok((action, place)) => (
             action.name,
             carry_out(world, now_ms, params, action, &place, &mut reply),
@@ -81,6 +82,17 @@ fn reply(world: &mut World, now_ms: u64, params: &Params, scope: &Scope) -> Repl
         }
     }
     reply
+}
+
+/// What EC2 answers in a region that the account has not enabled: there its credentials are not known.
+fn not_enabled(place: &Place) -> Ec2Error {
+    Ec2Error::new(
+        "AuthFailure",
+        format!(
+            "AWS was not able to validate the provided access credentials ({} is not enabled in account {})",
+            place.region.name, place.account
+        ),
+    )
 }
 
 fn route(params: &Params, scope: &Scope) -> Result<(Action, Place), Ec2Error> {
