@@ -127,9 +127,11 @@ def main():
 
     import corrections
     import price_list
+    from service_quotas import ServiceQuotas
 
     corrections.apply()
     serve("pricing", price_list)
+    serve("servicequotas", ServiceQuotas(options.ec2))
     ministack.app.SERVICE_HANDLERS["ec2"] = Ec2(options.ec2).handle
     sys.argv[1:] = []
     ministack.app.main()

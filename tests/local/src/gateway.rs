@@ -8,11 +8,12 @@ use crate::error::{Error, Result};
 use crate::supervised::Supervised;
 
 /// The program, compiled in so that a test binary brings it along.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("launcher.py", include_str!("../launcher.py")),
     ("corrections.py", include_str!("../corrections.py")),
     ("price_list.py", include_str!("../price_list.py")),
     ("price_list.json", include_str!("../price_list.json")),
+    ("service_quotas.py", include_str!("../service_quotas.py")),
 ];
 
 /// A cold disk and a busy machine included.
