@@ -204,7 +204,7 @@ async fn close(
     }
 }
 
-/// Deletes the sweep's launch templates. One that stays costs nothing and is told: the sweep is settled all the same.
+/// Deletes the sweep's own launch templates and placement groups. One that stays costs nothing and is told: the sweep is settled all the same.
 async fn delete_templates<L: Ledger, E: EndInstances + InAccounts, O>(
     ports: &Ports<'_, L, E, O>,
     sweep: &SweepRow,
@@ -224,6 +224,23 @@ async fn delete_templates<L: Ledger, E: EndInstances + InAccounts, O>(
             (0..shapes).map(|shape| (lane.lane.place(), launch::template_name(lane, shape)))
         })
         .collect();
+    let own_groups: BTreeSet<_> = lanes
+        .iter()
+        .flat_map(|lane| {
+            let groups = lane
+                .shapes
+                .iter()
+                .filter_map(|shape| shape.placement_group.as_ref());
+            let own = groups.filter(|group| group.is_own);
+            own.map(|group| (lane.lane.place(), group.name.clone()))
+        })
+        .collect();
+    for (place, name) in own_groups {
+        let ec2 = ports.ec2.of(place.account);
+        if let Err(error) = ec2.delete_placement_group(&place.region, &name).await {
+            tracing::warn!(sweep_id = %sweep.sweep_id, group = name, %error, "placement group stays");
+        }
+    }
     for (place, name) in templates {
         let ec2 = ports.ec2.of(place.account);
         if let Err(error) = ec2.delete_template(&place.region, &name).await {

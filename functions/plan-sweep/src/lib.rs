@@ -13,8 +13,10 @@ use spawn_core::document::{Occasion, OperatorDefaults, Sweep};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::Ledger;
-use spawn_core::plan::{self, Context, Plan};
-use spawn_core::ports::{AskPrices, DescribeOffers, InAccounts, Objects, ReadParameters};
+use spawn_core::plan::{self, Classes, Context, Plan};
+use spawn_core::ports::{
+    AskPrices, DescribeOffers, InAccounts, LocateBuckets, Objects, ReadParameters, ReadQuotas,
+};
 use spawn_core::prices::PriceBook;
 
 /// What the state machine asks.
@@ -99,9 +101,9 @@ pub async fn handle<L, E, P, O, A>(
 ) -> Result<Output, FunctionError>
 where
     L: Ledger,
-    E: DescribeOffers + InAccounts,
+    E: DescribeOffers + ReadQuotas + InAccounts,
     P: ReadParameters,
-    O: Objects,
+    O: Objects + LocateBuckets,
     A: AskPrices,
 {
     let started_at = clock::parse_iso(&input.started_at).ok_or_else(|| {
@@ -109,9 +111,6 @@ where
     })?;
     let defaults = &ports.deployment.defaults;
     let sweep = document::read(&input.input, ports.objects, defaults).await?;
-    let placement = plan::place(&sweep);
-    let questions = plan::questions(&sweep, &placement);
-    let facts = look_up::answers(ports.ec2, ports.parameters, questions).await?;
     let sweep_id = SweepId::new(&sweep.name, &input.started_at, &input.execution_arn);
     let context = Context {
         sweep_id: sweep_id.clone(),
@@ -120,15 +119,18 @@ where
         results_bucket: ports.deployment.results_bucket.clone(),
         instance_profile: ports.deployment.instance_profile.clone(),
         notify_topic: ports.deployment.notify_topic.clone(),
-        price_book: Some(prices::book(ports, &facts, now).await?),
+        price_book: None,
     };
-    let plan = plan::plan(&sweep, &placement, &facts, &context)?;
+    let (plan, context) = Box::pin(chosen(&sweep, ports, context, now)).await?;
     let bucket = plan.sweep.results_bucket.clone();
     let key = format!("sweeps/{sweep_id}/plan.json");
     put_plan(ports.objects, &bucket, &key, &plan).await?;
     let manifest = format!("s3://{bucket}/{key}");
     if !sweep.dry_run {
         record::record(ports.ledger, &plan, now).await?;
+    }
+    for warning in &plan.report.warnings {
+        tracing::warn!(%sweep_id, warning, "sweep planned with a warning");
     }
     tracing::info!(
         %sweep_id,
@@ -138,6 +140,41 @@ where
         "sweep planned"
     );
     output(&sweep, &plan, manifest, context.price_book.as_ref(), now)
+}
+
+/// Asks what can be launched where, and chooses.
+async fn chosen<L, E, P, O, A>(
+    sweep: &Sweep,
+    ports: &Ports<'_, L, E, P, O, A>,
+    mut context: Context,
+    now: u64,
+) -> Result<(Plan, Context), FunctionError>
+where
+    L: Ledger,
+    E: DescribeOffers + ReadQuotas + InAccounts,
+    P: ReadParameters,
+    O: Objects + LocateBuckets,
+    A: AskPrices,
+{
+    let home = ports.deployment.defaults.home_region;
+    let enabled = if plan::asks_for_regions(sweep) {
+        Some(ports.ec2.enabled_regions(&home).await?)
+    } else {
+        None
+    };
+    let data = look_up::data_regions(ports.objects, sweep).await?;
+    let candidates = plan::candidates(sweep, enabled.as_ref(), &data)?;
+    let classes = Classes::of(sweep);
+    let questions = plan::questions(&classes, &candidates);
+    let mut facts = look_up::answers(ports.ec2, ports.parameters, questions).await?;
+    let missing = plan::missing_types(&classes, &candidates, &facts);
+    look_up::elsewhere(ports.ec2, missing, &mut facts).await;
+    let able = plan::able(&classes, &candidates, &facts);
+    context.price_book = Some(prices::book(ports, &able, now).await?);
+    let options = plan::options(sweep, &classes, candidates, &facts, &context)?;
+    let quotas = look_up::quotas(ports.ec2, options.quota_questions()).await;
+    let plan = plan::plan(sweep, &classes, options, &quotas, &context)?;
+    Ok((plan, context))
 }
 
 /// Writes the whole plan, member by member, to S3.
@@ -157,6 +194,7 @@ async fn put_plan(
         .and_then(|members| {
             serde_json::to_vec(&json!({
                 "sweep_id": plan.sweep.sweep_id,
+                "report": plan.report,
                 "lanes": plan.lanes,
                 "members": members,
             }))

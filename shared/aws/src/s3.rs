@@ -5,7 +5,8 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use spawn_core::ports::{Objects, ServiceError};
+use spawn_core::ports::{LocateBuckets, Objects, ServiceError};
+use spawn_core::region::Region;
 
 use crate::sdk::{self, Failure};
 
@@ -13,6 +14,8 @@ use crate::sdk::{self, Failure};
 const S3: &str = "S3";
 /// There is no such object (Amazon S3 API Reference, "Error responses").
 const NO_SUCH_KEY: &str = "NoSuchKey";
+/// The header in which S3 tells a bucket's region.
+const BUCKET_REGION: &str = "x-amz-bucket-region";
 /// A plan of many members has megabytes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// One repeat after the longest try.
@@ -92,6 +95,26 @@ impl Objects for Buckets {
 }
 
 /// Reads a body, at most `bytes_max` of it: what was announced is not yet what comes.
+impl LocateBuckets for Buckets {
+    /// By HeadBucket, which tells the region with every answer, refusals included ("HeadBucket", Amazon S3 API Reference).
+    async fn bucket_region(&self, bucket: &str) -> Result<Option<Region>, ServiceError> {
+        match self.client.head_bucket().bucket(bucket).send().await {
+            Ok(answer) => Ok(answer.bucket_region().and_then(|name| name.parse().ok())),
+            Err(error) => {
+                let told = error
+                    .raw_response()
+                    .and_then(|answer| answer.headers().get(BUCKET_REGION))
+                    .and_then(|name| name.parse().ok());
+                match Failure::of(&error).of_service(S3) {
+                    _ if told.is_some() => Ok(told),
+                    ServiceError::Refused { .. } => Ok(None),
+                    error @ ServiceError::Transient { .. } => Err(error),
+                }
+            }
+        }
+    }
+}
+
 async fn read(
     mut body: ByteStream,
     bucket: &str,

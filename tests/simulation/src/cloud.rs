@@ -26,6 +26,7 @@ struct State {
     now: u64,
     next_id: u64,
     templates: BTreeMap<(Place, String), Template>,
+    groups: BTreeSet<(Place, String)>,
     launches: BTreeMap<(Option<AccountId>, String), Launched>,
     unreachable: BTreeSet<Place>,
     protected: BTreeSet<String>,
@@ -55,6 +56,12 @@ impl Cloud {
             account: None,
             faults,
         }
+    }
+
+    /// How many placement groups exist that sweeps have to themselves.
+    #[must_use]
+    pub fn own_groups(&self) -> usize {
+        self.state().groups.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -255,6 +262,10 @@ impl InAccounts for Cloud {
 impl LaunchInstances for Cloud {
     async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
         self.call(region, |state, place| {
+            let group = template.shape.placement_group.as_ref();
+            if let Some(group) = group.filter(|group| group.is_own) {
+                state.groups.insert((place, group.name.clone()));
+            }
             let key = (place, template.name.clone());
             state
                 .templates
@@ -305,6 +316,14 @@ impl EndInstances for Cloud {
     async fn terminate(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
         self.call(region, |state, place| {
             state.put_ids(place, instance_ids, InstanceState::Terminated);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_placement_group(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
+        self.call(region, |state, place| {
+            state.groups.remove(&(place, name.to_owned()));
             Ok(())
         })
         .await

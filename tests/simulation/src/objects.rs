@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use spawn_core::ports::{Objects, ServiceError};
+use spawn_core::ports::{LocateBuckets, Objects, ServiceError};
+use spawn_core::region::Region;
 
 use crate::faults::Faults;
 
@@ -78,5 +79,13 @@ impl Objects for MemoryObjects {
                 Ok(())
             })
             .await
+    }
+}
+
+/// Buckets whose names end with a region are there.
+impl LocateBuckets for MemoryObjects {
+    async fn bucket_region(&self, bucket: &str) -> Result<Option<Region>, ServiceError> {
+        let found = Region::all().find(|region| bucket.ends_with(region.as_str()));
+        self.faults.call(|| Ok(found)).await
     }
 }

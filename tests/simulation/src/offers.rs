@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use spawn_core::account::AccountId;
+use spawn_core::pattern;
 use spawn_core::ports::{
     Accelerator, AcceleratorKind, DescribeOffers, Ec2Error, ImageFacts, InAccounts, ReadParameters,
     ReadQuotas, RunningVcpus, ServiceError, TypeFacts,
@@ -36,12 +37,7 @@ impl Offers {
 
     /// The types of a region that `names` name.
     fn named(&self, region: &Region, names: &[String]) -> impl Iterator<Item = TypeFacts> {
-        let asked = |name: &str| {
-            names.iter().any(|asked| match asked.split_once('*') {
-                Some((begin, end)) => name.starts_with(begin) && name.ends_with(end),
-                None => asked == name,
-            })
-        };
+        let asked = |name: &str| names.iter().any(|asked| pattern::matches(name, asked));
         TYPES.iter().filter_map(move |(name, ..)| {
             let missing = self.missing.contains(&(*region, (*name).to_owned()));
             (asked(name) && !missing).then(|| facts(name)).flatten()

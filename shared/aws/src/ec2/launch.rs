@@ -10,8 +10,9 @@ use aws_sdk_ec2::types::{
     LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
     LaunchTemplateInstanceMetadataTagsState,
     LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplatePlacementRequest,
-    LaunchTemplateSpecification, MarketType, Placement, RequestLaunchTemplateData, ResourceType,
-    ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag, TagSpecification,
+    LaunchTemplateSpecification, MarketType, Placement, PlacementStrategy,
+    RequestLaunchTemplateData, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
+    Tag, TagSpecification,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,8 @@ use crate::sdk::{self, Failure};
 
 /// A template of this name exists (CreateLaunchTemplate).
 const TEMPLATE_EXISTS: &str = "InvalidLaunchTemplateName.AlreadyExistsException";
+/// A placement group of this name exists (CreatePlacementGroup).
+const GROUP_EXISTS: &str = "InvalidPlacementGroup.Duplicate";
 /// No template of this name exists, or not yet everywhere (RunInstances, DeleteLaunchTemplate).
 pub(super) const TEMPLATE_ABSENT: [&str; 2] = [
     "InvalidLaunchTemplateName.NotFoundException",
@@ -46,6 +49,11 @@ const LAUNCH_ATTEMPTS: u32 = 2;
 
 impl LaunchInstances for Ec2 {
     async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
+        if let Some(group) = &template.shape.placement_group
+            && group.is_own
+        {
+            self.ensure_group(region, &group.name).await?;
+        }
         let request = self
             .client(*region)
             .create_launch_template()
@@ -112,6 +120,28 @@ impl LaunchInstances for Ec2 {
     ) -> Result<Vec<CloudInstance>, Ec2Error> {
         let values = vec![token.as_str().to_owned()];
         described(&self.client(*region), *region, ATTEMPT_TAG, values).await
+    }
+}
+
+impl Ec2 {
+    /// Creates a placement group of strategy cluster, unless it exists.
+    async fn ensure_group(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
+        let request = self
+            .client(*region)
+            .create_placement_group()
+            .group_name(name)
+            .strategy(PlacementStrategy::Cluster)
+            .tag_specifications(tags(ResourceType::PlacementGroup, &managed()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = Failure::of(&error);
+                if failure.code() == Some(GROUP_EXISTS) {
+                    return Ok(());
+                }
+                Err(errors::of_failure(failure))
+            }
+        }
     }
 }
 

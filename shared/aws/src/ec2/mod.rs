@@ -5,6 +5,7 @@ mod errors;
 mod instances;
 mod launch;
 mod offers;
+mod quotas;
 mod shutdown;
 
 use std::collections::HashMap;

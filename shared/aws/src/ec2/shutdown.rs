@@ -4,6 +4,7 @@
 //! stand alone: they must not keep the others alive.
 
 use std::future::Future;
+use std::time::Duration;
 
 use aws_sdk_ec2::Client;
 use spawn_core::ports::{Ec2Error, EndInstances, InstanceState, StopInstances};
@@ -25,12 +26,41 @@ const WRONG_STATE: &str = "IncorrectInstanceState";
 /// The instance is protected, or cannot do this at all: its own fault, not that of the call.
 const NOT_THIS_ONE: [&str; 2] = ["OperationNotPermitted", "UnsupportedOperation"];
 
+/// There is no such placement group, or no longer (DeletePlacementGroup).
+const GROUP_ABSENT: &str = "InvalidPlacementGroup.Unknown";
+/// Instances of the group are not terminated yet.
+const GROUP_IN_USE: &str = "InvalidPlacementGroup.InUse";
+/// How often a group in use is tried, and the pause between two tries: a minute in all.
+const GROUP_TRIES: u32 = 13;
+const GROUP_WAIT: Duration = Duration::from_secs(5);
+
 impl EndInstances for Ec2 {
     async fn terminate(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
         let terminate = Terminate {
             client: self.client(*region),
         };
         for_all(instance_ids, &terminate).await
+    }
+
+    /// Waits for the last instances to be terminated, which takes EC2 up to a minute from where they are ending.
+    async fn delete_placement_group(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
+        let client = self.client(*region);
+        let mut tries = 1;
+        loop {
+            let request = client.delete_placement_group().group_name(name);
+            let failure = match request.send().await {
+                Ok(_) => return Ok(()),
+                Err(error) => Failure::of(&error),
+            };
+            match failure.code() {
+                Some(GROUP_ABSENT) => return Ok(()),
+                Some(GROUP_IN_USE) if tries < GROUP_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(GROUP_WAIT).await;
+                }
+                _ => return Err(errors::of_failure(failure)),
+            }
+        }
     }
 
     async fn delete_template(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::fault::quoted;
 use super::read::{Problem, Read, each, text, truth_hint, unavailable, word, wrong_type};
-use super::settings::{Ami, InstanceTypes, OnComplete, Spot};
+use super::settings::{Ami, InstanceTypes, OnComplete, PlacementGroup, Spot};
 use super::suggest::nearest;
 use super::uri::{S3Uri, is_bucket_name};
 use crate::region::Region;
@@ -93,7 +93,7 @@ pub(super) fn instance_types(value: &Value) -> Read<InstanceTypes> {
 }
 
 /// Whether `name` has the form of an instance type or of a pattern; whether the type exists is for EC2 to say.
-fn check_type(name: &str) -> Result<(), Problem> {
+pub(super) fn check_type(name: &str) -> Result<(), Problem> {
     let refused = || Problem::new(format!("{} is not an instance type", quoted(name)));
     if name.chars().any(|c| c.is_ascii_uppercase()) {
         let lower = name.to_lowercase();
@@ -205,6 +205,26 @@ fn image_id(name: &str) -> Read<String> {
         return Ok(name.to_owned());
     }
     Err(Problem::new(format!("{} is not an image id", quoted(name))).into())
+}
+
+/// The longest name of a placement group (API reference of `CreatePlacementGroup`).
+const GROUP_NAME_CHARS_MAX: usize = 255;
+
+/// A placement group: the word cluster, or a name.
+pub(super) fn placement_group(value: &Value) -> Read<PlacementGroup> {
+    let name = text(value, GROUP_NAME_CHARS_MAX)?;
+    match name {
+        "cluster" => Ok(PlacementGroup::Cluster),
+        "spread" | "partition" => {
+            let problem = format!("a placement group of strategy {name} is not made by a sweep");
+            let hint = "create it, and give its name".to_owned();
+            Err(Problem::new(problem).hint(hint).into())
+        }
+        _ if name.is_ascii() && !name.contains(|c: char| c.is_ascii_control()) => {
+            Ok(PlacementGroup::Named(name.to_owned()))
+        }
+        _ => Err(Problem::new(format!("{} has other characters than ASCII", quoted(name))).into()),
+    }
 }
 
 /// Ids with a prefix, or one.

@@ -15,7 +15,10 @@ use super::layer::Layer;
 use super::points::{Points, too_many};
 use super::read::{self, Read, shown, take};
 use super::shape::Shape;
-use super::sweep::{Distribution, Member, Notify, Occasion, OperatorDefaults, RegionShare, Sweep};
+use super::sweep::{
+    Distribution, Member, Notify, Occasion, OperatorDefaults, RegionOrder, RegionShare, Sweep,
+};
+use super::uri::S3Uri;
 use super::{aws, extras, names, policy, regions};
 use crate::policy::Tolerated;
 use crate::rows::OnBudget;
@@ -107,6 +110,8 @@ pub(super) fn build(
         members: Vec::new(),
         regions: shares,
         distribution: Distribution::Balanced,
+        region_order: RegionOrder::Document,
+        data_buckets: Vec::new(),
     };
     let sweep = add_members(sweep, &top, &points, &levels, operator, &mut faults);
     faults.finish(sweep)
@@ -266,6 +271,14 @@ fn add_members(
     let distribution = top
         .get(Top::Distribution)
         .and_then(|found| regions::distribution(found, faults));
+    let order = top
+        .get(Top::RegionOrder)
+        .and_then(|found| regions::order(found, faults));
+    sweep.region_order = order.unwrap_or(match distribution {
+        Some(Distribution::Cheapest) => RegionOrder::Price,
+        _ => RegionOrder::Document,
+    });
+    sweep.data_buckets = data_buckets(&sweep.inputs, top);
     let counted = regions::total(&sweep.regions);
     sweep.distribution = distribution.unwrap_or(match counted {
         Some(_) => Distribution::Explicit,
@@ -309,6 +322,7 @@ fn add_members(
         sweep.regions.push(RegionShare {
             region: operator.home_region,
             count: None,
+            is_named: true,
         });
     }
     let mut shared = levels.below.clone();
@@ -328,7 +342,21 @@ fn add_members(
         regions::check(&sweep.regions, distribution, &members, path, faults);
     }
     sweep.members = members;
+    regions::check_choice(&sweep, distribution, order, faults);
     sweep
+}
+
+/// The buckets that the data lie in, each once.
+fn data_buckets(inputs: &[S3Uri], top: &TopLevel<'_>) -> Vec<String> {
+    let table = top.get(Top::Params).and_then(|found| found.value.as_str());
+    let table = table.and_then(|text| text.trim().parse::<S3Uri>().ok());
+    let mut buckets: Vec<String> = Vec::new();
+    for uri in inputs.iter().chain(&table) {
+        if !buckets.iter().any(|known| known == uri.bucket()) {
+            buckets.push(uri.bucket().to_owned());
+        }
+    }
+    buckets
 }
 
 /// How often each point is repeated.

@@ -48,7 +48,7 @@ const LIFETIME: Shape = Shape::Duration {
 };
 
 /// The fields of the sweep as a whole.
-pub(super) const TOP: [Field<Top>; 25] = [
+pub(super) const TOP: [Field<Top>; 26] = [
     field(
         Top::Name,
         "name",
@@ -103,14 +103,21 @@ pub(super) const TOP: [Field<Top>; 25] = [
         "regions",
         &[],
         Shape::Regions,
-        "Where members may run: names, or names with the number of members. Default: the operator's home region.",
+        "Where members may run: names, patterns such as us-*, geographies such as eu, an object with include and exclude, or names with the number of members. Default: the operator's home region.",
     ),
     field(
         Top::Distribution,
         "distribution",
         &[],
         Shape::Distribution,
-        "balanced spreads members without a place evenly over the regions; explicit wants a place for every member. Default: balanced.",
+        "How members without a place are distributed: balanced evenly over the regions, cheapest to the region with the lowest price, spread evenly over regions and their availability zones, opportunistic to whichever region has capacity first; explicit wants a place for every member. Default: balanced.",
+    ),
+    field(
+        Top::RegionOrder,
+        "region_order",
+        &[],
+        Shape::RegionOrder,
+        "Which regions are preferred where there is a choice: document as they are given, price the cheapest first, distance those next to the data of inputs and params. Default: price with cheapest, else document.",
     ),
     field(
         Top::MaxConcurrent,
@@ -227,7 +234,7 @@ pub(super) const TOP: [Field<Top>; 25] = [
 ];
 
 /// The settings of a member.
-pub(super) const SETTINGS: [Field<Setting>; 19] = [
+pub(super) const SETTINGS: [Field<Setting>; 22] = [
     field(
         Setting::Region,
         "region",
@@ -248,6 +255,13 @@ pub(super) const SETTINGS: [Field<Setting>; 19] = [
         &["instance_types"],
         Shape::InstanceTypes,
         "The instance types that will do, in order of preference. Default: the operator's.",
+    ),
+    field(
+        Setting::InstanceRequirements,
+        "instance_requirements",
+        &[],
+        Shape::InstanceRequirements,
+        "What an instance type must have, in place of instance_type: the cheapest types that have it are taken.",
     ),
     field(
         Setting::Spot,
@@ -290,6 +304,20 @@ pub(super) const SETTINGS: [Field<Setting>; 19] = [
         &[],
         Shape::Ids { prefix: "subnet-" },
         "The subnets that the instance may stand in. Default: the default ones of its region.",
+    ),
+    field(
+        Setting::PlacementGroup,
+        "placement_group",
+        &[],
+        Shape::PlacementGroup,
+        "cluster for a cluster placement group of the sweep's own in each region, or the name of one that exists. Default: none.",
+    ),
+    field(
+        Setting::Efa,
+        "efa",
+        &[],
+        Shape::Bool,
+        "Whether the instance has an Elastic Fabric Adapter; only types that support one are taken. Default: false.",
     ),
     field(
         Setting::UserData,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fault::{Collector, Fault};
 use super::fields::{self, Setting};
 use super::layer::Layer;
-use super::settings::{Ami, OnComplete, Settings, Spot, Ttl};
+use super::settings::{Ami, OnComplete, PlacementGroup, Settings, Spot, Ttl};
 use super::sweep::RegionShare;
 
 /// How long an instance stays up once its completion file has appeared, unless the document says otherwise.
@@ -162,10 +162,25 @@ impl<'a> Checked<'a> {
             let problem = format!("{region} is not among the sweep's regions");
             flaw(Setting::Region, problem, self.region_names(), None);
         }
+        if layer.subnet_ids.as_ref().is_some_and(|ids| ids.len() > 1) {
+            let one = "one subnet".to_owned();
+            if layer.efa == Some(true) {
+                let problem = "several subnets do not go with efa: the adapter belongs to one, and its traffic stays there";
+                flaw(Setting::SubnetIds, problem.to_owned(), one.clone(), None);
+            }
+            if layer.placement_group == Some(PlacementGroup::Cluster) {
+                let problem = "several subnets do not go with a cluster placement group, which lies in one availability zone";
+                flaw(Setting::SubnetIds, problem.to_owned(), one, None);
+            }
+        }
         if let Some(Ami::ByRegion(images)) = &layer.ami {
+            // Of regions that a pattern brings in, planning takes those that have an image.
             let targets: Vec<_> = match region {
                 Some(region) => vec![region],
-                None => self.regions.iter().map(|share| share.region).collect(),
+                None => {
+                    let named = self.regions.iter().filter(|share| share.is_named);
+                    named.map(|share| share.region).collect()
+                }
             };
             for region in targets
                 .into_iter()
@@ -191,6 +206,8 @@ impl<'a> Checked<'a> {
                 iam_role: layer.iam_role.clone(),
                 security_group_ids: layer.security_group_ids.clone().unwrap_or_default(),
                 subnet_ids: layer.subnet_ids.clone().unwrap_or_default(),
+                placement_group: layer.placement_group.clone(),
+                efa: layer.efa.unwrap_or(false),
                 user_data: layer.user_data.clone(),
                 command: layer.command.clone(),
                 ttl: ttl_s.map_or(Ttl::None, Ttl::Seconds),

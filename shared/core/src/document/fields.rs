@@ -27,6 +27,7 @@ pub(super) enum Top {
     Count,
     Regions,
     Distribution,
+    RegionOrder,
     MaxConcurrent,
     MaxConcurrentPerRegion,
     LaunchDelay,
@@ -51,12 +52,15 @@ pub(super) enum Setting {
     Region,
     AvailabilityZone,
     InstanceType,
+    InstanceRequirements,
     Spot,
     Ami,
     KeyName,
     IamRole,
     SecurityGroupIds,
     SubnetIds,
+    PlacementGroup,
+    Efa,
     UserData,
     Command,
     Ttl,
@@ -120,6 +124,7 @@ pub(super) fn setting_names() -> impl Iterator<Item = &'static str> {
 pub(super) fn is_misplaced_in_member(id: Top) -> bool {
     match id {
         Top::Regions
+        | Top::RegionOrder
         | Top::MaxConcurrent
         | Top::MaxConcurrentPerRegion
         | Top::LaunchDelay

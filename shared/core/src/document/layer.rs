@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::fault::Collector;
+use super::fault::{Collector, Fault};
 use super::fields::{self, Setting};
 use super::read::{self, Problem, Read, bool, duration, duration_or_none, take, text};
-use super::settings::{Ami, InstanceTypes, OnComplete, Spot};
+use super::settings::{Ami, InstanceTypes, OnComplete, PlacementGroup, Spot};
 use super::shape::Shape;
-use super::{aws, names};
+use super::{aws, names, requirements};
 use crate::region::Region;
 
 /// The settings that one level gives; those that it does not give are `None`.
@@ -22,6 +22,8 @@ pub(super) struct Layer {
     pub(super) iam_role: Option<String>,
     pub(super) security_group_ids: Option<Vec<String>>,
     pub(super) subnet_ids: Option<Vec<String>>,
+    pub(super) placement_group: Option<PlacementGroup>,
+    pub(super) efa: Option<bool>,
     pub(super) user_data: Option<String>,
     pub(super) command: Option<String>,
     /// The inner `None` is the word none.
@@ -42,16 +44,43 @@ impl Layer {
             return;
         }
         let shape = fields::setting(id).shape;
+        if self.has_the_other_way(id) {
+            let fault = Fault::new(
+                path,
+                "instance_type and instance_requirements are two ways to say the same",
+                "one of the two",
+            );
+            faults.add(
+                fault.hint(
+                    "types that requirements may choose from go into their allowed_instance_types"
+                        .to_owned(),
+                ),
+            );
+            return;
+        }
         if let Err(problems) = self.set(id, value, shape) {
             take::<()>(Err(problems), path, shape, faults);
             // It is there, if wrong: nobody shall be told that it is missing, too.
             match id {
                 Setting::Ttl => self.ttl_s = Some(None),
-                Setting::InstanceType => {
+                Setting::InstanceType | Setting::InstanceRequirements => {
                     self.instance_types = Some(InstanceTypes::Exact(Vec::new()))
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Whether the level says already by the other of two fields what `id` says.
+    fn has_the_other_way(&self, id: Setting) -> bool {
+        let has_requirements = self
+            .instance_types
+            .as_ref()
+            .map(|types| matches!(types, InstanceTypes::Requirements(_)));
+        match id {
+            Setting::InstanceType => has_requirements == Some(true),
+            Setting::InstanceRequirements => has_requirements == Some(false),
+            _ => false,
         }
     }
 
@@ -69,6 +98,11 @@ impl Layer {
             Setting::Region => self.region = Some(aws::region(value)?),
             Setting::AvailabilityZone => self.availability_zone = Some(aws::zone(value)?),
             Setting::InstanceType => self.instance_types = Some(aws::instance_types(value)?),
+            Setting::InstanceRequirements => {
+                self.instance_types = Some(requirements::read(value)?);
+            }
+            Setting::PlacementGroup => self.placement_group = Some(aws::placement_group(value)?),
+            Setting::Efa => self.efa = Some(bool(value)?),
             Setting::Spot => self.spot = Some(aws::spot(value)?),
             Setting::Ami => self.ami = Some(aws::ami(value)?),
             Setting::KeyName => self.key_name = Some(owned()?),
@@ -98,7 +132,9 @@ impl Layer {
         match id {
             Setting::Region => self.region = None,
             Setting::AvailabilityZone => self.availability_zone = None,
-            Setting::InstanceType => self.instance_types = None,
+            Setting::InstanceType | Setting::InstanceRequirements => self.instance_types = None,
+            Setting::PlacementGroup => self.placement_group = None,
+            Setting::Efa => self.efa = None,
             Setting::Spot => self.spot = None,
             Setting::Ami => self.ami = None,
             Setting::KeyName => self.key_name = None,
@@ -146,6 +182,8 @@ impl Layer {
             iam_role,
             security_group_ids,
             subnet_ids,
+            placement_group,
+            efa,
             user_data,
             command,
             ttl_s,

@@ -28,8 +28,10 @@ mod points;
 mod policy;
 mod read;
 mod regions;
+mod requirements;
 mod scalar;
 mod schema;
+mod selection;
 mod settings;
 mod shape;
 mod submission;
@@ -44,12 +46,14 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub(crate) use fault::Collector;
 pub use fault::{Fault, Faults};
 pub use points::table_uri;
+pub(crate) use requirements::model;
+pub use requirements::{Bounds, Presence, Requirements, Workload};
 pub use schema::schema;
-pub use settings::{Ami, InstanceTypes, OnComplete, Settings, Spot, Ttl};
+pub use settings::{Ami, InstanceTypes, OnComplete, PlacementGroup, Settings, Spot, Ttl};
 pub use submission::{INPUT_BYTES_MAX, Source, Submission};
 pub use sweep::{
-    Distribution, MEMBERS_MAX, Member, Notify, Occasion, OperatorDefaults, RegionShare, Results,
-    Sweep,
+    Distribution, MEMBERS_MAX, Member, Notify, Occasion, OperatorDefaults, RegionOrder,
+    RegionShare, Results, Sweep,
 };
 pub use table::{TABLE_BYTES_MAX, parse_table};
 pub use text::{DOCUMENT_BYTES_MAX, parse_text};

@@ -36,6 +36,12 @@ impl Problem {
         self
     }
 
+    /// The same with a hint, unless it has one.
+    pub(super) fn or_hint(mut self, hint: &str) -> Self {
+        self.hint.get_or_insert_with(|| hint.to_owned());
+        self
+    }
+
     pub(super) fn at(mut self, at: &str) -> Self {
         self.at.insert_str(0, at);
         self

@@ -3,15 +3,18 @@
 use serde_json::{Map, Value};
 
 use super::aws::region_name;
-use super::fault::{Collector, Fault, join};
+use super::fault::{Collector, Fault, join, quoted};
 use super::fields::{self, Top};
 use super::keys::Located;
-use super::read::{Problem, shown, take, text, whole, word, wrong_type};
+use super::read::{Problem, Read, take, text, whole, word, wrong_type};
+use super::selection;
+use super::settings::PlacementGroup;
 use super::shape::Shape;
-use super::sweep::{Distribution, MEMBERS_MAX, Member, RegionShare};
+use super::sweep::{Distribution, MEMBERS_MAX, Member, RegionOrder, RegionShare, Sweep};
 use crate::region::Region;
 
-/// Reads `regions`: a name, a list of names and objects of name and count, or one such object.
+/// Reads `regions`: a name, a list of names and objects of name and count, one such object, or one with include and exclude.
+/// Wherever a name stands, a pattern or a geography may stand, too.
 pub(super) fn read(found: &Located<'_>, faults: &mut Collector) -> Vec<RegionShare> {
     let mut shares = Vec::new();
     let path = found.path.as_str();
@@ -25,6 +28,15 @@ pub(super) fn read(found: &Located<'_>, faults: &mut Collector) -> Vec<RegionSha
                 }
             }
             items.is_empty()
+        }
+        Value::Object(chosen)
+            if ["include", "exclude"]
+                .iter()
+                .any(|key| chosen.contains_key(*key)) =>
+        {
+            let read = selection::read(chosen);
+            shares = take(read, path, Shape::Regions, faults).unwrap_or_default();
+            false
         }
         Value::Object(counts) => {
             read_counts(counts, path, &mut shares, faults);
@@ -46,17 +58,9 @@ pub(super) fn read(found: &Located<'_>, faults: &mut Collector) -> Vec<RegionSha
 }
 
 fn read_name(name: &Value, path: &str, shares: &mut Vec<RegionShare>, faults: &mut Collector) {
-    let region = text(name, 4096).and_then(|name| region_name(name).map_err(Vec::from));
-    if let Some(region) = take(region, path, Shape::Regions, faults) {
-        push(
-            RegionShare {
-                region,
-                count: None,
-            },
-            path,
-            shares,
-            faults,
-        );
+    let found = text(name, 4096).and_then(|name| selection::regions(name).map_err(Vec::from));
+    for share in take(found, path, Shape::Regions, faults).unwrap_or_default() {
+        push(share, path, shares, faults);
     }
 }
 
@@ -68,12 +72,7 @@ fn read_counts(
 ) {
     for (name, count) in counts {
         let path = join(path, name);
-        let region = take(
-            region_name(name).map_err(Vec::from),
-            &path,
-            Shape::Regions,
-            faults,
-        );
+        let region = take(one_region(name), &path, Shape::Regions, faults);
         let shape = Shape::Whole {
             min: 0,
             max: MEMBERS_MAX,
@@ -83,20 +82,44 @@ fn read_counts(
             count => take(whole(count, 0, MEMBERS_MAX), &path, shape, faults).map(Some),
         };
         if let (Some(region), Some(count)) = (region, count) {
-            push(RegionShare { region, count }, &path, shares, faults);
+            let share = RegionShare {
+                region,
+                count,
+                is_named: true,
+            };
+            push(share, &path, shares, faults);
         }
     }
 }
 
+/// The one region that a count belongs to.
+fn one_region(name: &str) -> Read<Region> {
+    if !name.contains('*') {
+        return region_name(name).map_err(Vec::from);
+    }
+    let problem = Problem::new(format!(
+        "{} is a pattern, and a count belongs to one region",
+        quoted(name)
+    ));
+    Err(problem
+        .hint("give patterns without counts".to_owned())
+        .into())
+}
+
+/// Adds a region. One that a pattern brings in may be there already; one that is named may not be named twice.
 fn push(share: RegionShare, path: &str, shares: &mut Vec<RegionShare>, faults: &mut Collector) {
-    if shares.iter().any(|before| before.region == share.region) {
-        faults.add(Fault::new(
+    match shares
+        .iter_mut()
+        .find(|before| before.region == share.region)
+    {
+        Some(before) if before.is_named && share.is_named => faults.add(Fault::new(
             path,
             format!("{} stands twice", share.region),
             "each region once",
-        ));
-    } else {
-        shares.push(share);
+        )),
+        Some(before) if share.is_named => *before = share,
+        Some(_) => {}
+        None => shares.push(share),
     }
 }
 
@@ -109,23 +132,82 @@ pub(super) fn total(shares: &[RegionShare]) -> Option<u32> {
 
 /// Reads `distribution`.
 pub(super) fn distribution(found: &Located<'_>, faults: &mut Collector) -> Option<Distribution> {
-    const LATER: [&str; 3] = ["cheapest", "spread", "opportunistic"];
-    let words = ["balanced", "explicit", LATER[0], LATER[1], LATER[2]];
+    let words = [
+        "balanced",
+        "cheapest",
+        "spread",
+        "opportunistic",
+        "explicit",
+    ];
     let read = if found.value.is_string() {
         word(found.value, &words)
     } else {
         Err(wrong_type(found.value, "a word").into())
     };
-    let read = read.and_then(|word| match word {
-        "balanced" => Ok(Distribution::Balanced),
-        "explicit" => Ok(Distribution::Explicit),
-        later => Err(Problem::new(format!(
-            "{} is not available in this version",
-            shown(&Value::from(later))
-        ))
-        .into()),
+    let read = read.map(|word| match word {
+        "cheapest" => Distribution::Cheapest,
+        "spread" => Distribution::Spread,
+        "opportunistic" => Distribution::Opportunistic,
+        "explicit" => Distribution::Explicit,
+        _ => Distribution::Balanced,
     });
     take(read, &found.path, Shape::Distribution, faults)
+}
+
+/// Reads `region_order`.
+pub(super) fn order(found: &Located<'_>, faults: &mut Collector) -> Option<RegionOrder> {
+    let read = word(found.value, &["document", "price", "distance"]);
+    let read = read.map(|word| match word {
+        "price" => RegionOrder::Price,
+        "distance" => RegionOrder::Distance,
+        _ => RegionOrder::Document,
+    });
+    take(read, &found.path, Shape::RegionOrder, faults)
+}
+
+/// Checks that distribution, order, counts and placement groups go together.
+pub(super) fn check_choice(
+    sweep: &Sweep,
+    distribution: Option<Distribution>,
+    order: Option<RegionOrder>,
+    faults: &mut Collector,
+) {
+    let path = fields::top(Top::Distribution).name;
+    if total(&sweep.regions).is_some()
+        && let Some(Distribution::Cheapest | Distribution::Opportunistic) = distribution
+    {
+        faults.add(Fault::new(
+            path,
+            "every region has a count, so there is nothing left to choose",
+            "names without counts, or explicit",
+        ));
+    }
+    let path_of_order = fields::top(Top::RegionOrder).name;
+    if distribution == Some(Distribution::Cheapest)
+        && order.is_some_and(|order| order != RegionOrder::Price)
+    {
+        faults.add(Fault::new(
+            path_of_order,
+            "cheapest goes by price",
+            "price, or another distribution",
+        ));
+    }
+    if order == Some(RegionOrder::Distance) && sweep.data_buckets.is_empty() {
+        faults.add(Fault::new(
+            path_of_order,
+            "distance is measured from the data, and neither inputs nor params name a bucket",
+            "document or price, or inputs in S3",
+        ));
+    }
+    let is_clustered =
+        |member: &Member| member.settings.placement_group == Some(PlacementGroup::Cluster);
+    if distribution == Some(Distribution::Spread) && sweep.members.iter().any(is_clustered) {
+        faults.add(Fault::new(
+            path,
+            "spread does not go with a cluster placement group, which lies in one availability zone",
+            "another distribution, or no placement_group",
+        ));
+    }
 }
 
 /// Checks that every member finds its place.

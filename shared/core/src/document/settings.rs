@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::requirements::Requirements;
 use crate::region::Region;
 
 /// How a member is run. Members with equal settings share one value, so that 100,000 of them stay small.
@@ -27,6 +28,10 @@ pub struct Settings {
     pub security_group_ids: Vec<String>,
     /// The subnets that it may stand in; none means the default ones.
     pub subnet_ids: Vec<String>,
+    /// The placement group that it is launched into.
+    pub placement_group: Option<PlacementGroup>,
+    /// Whether it has an Elastic Fabric Adapter.
+    pub efa: bool,
     /// A script that runs at boot, before the command.
     pub user_data: Option<String>,
     /// The program to run, as a shell command.
@@ -57,16 +62,29 @@ pub enum InstanceTypes {
     Exact(Vec<String>),
     /// Types and patterns (`c5.*`) in order of preference, at least one of them a pattern.
     Pattern(Vec<String>),
+    /// Whatever type meets these.
+    Requirements(Box<Requirements>),
 }
 
 impl InstanceTypes {
-    /// The types and patterns in order of preference.
+    /// The types and patterns that EC2 is asked for; of requirements those that can meet them at all.
     #[must_use]
-    pub fn names(&self) -> &[String] {
+    pub fn names(&self) -> Vec<&str> {
         match self {
-            Self::Exact(names) | Self::Pattern(names) => names,
+            Self::Exact(names) | Self::Pattern(names) => names.iter().map(String::as_str).collect(),
+            Self::Requirements(requirements) => requirements.patterns(),
         }
     }
+}
+
+/// The placement group of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlacementGroup {
+    /// One of strategy cluster that the sweep has to itself in each region (`placement_group: cluster`).
+    Cluster,
+    /// One that exists, by its name.
+    Named(String),
 }
 
 /// On which market an instance is bought.

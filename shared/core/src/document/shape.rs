@@ -44,6 +44,9 @@ pub(super) enum Shape {
     Regions,
     Distribution,
     OnBudget,
+    RegionOrder,
+    InstanceRequirements,
+    PlacementGroup,
     Topics,
     Occasions,
     Accounts,
@@ -100,8 +103,17 @@ impl Shape {
                 "1 to 63 lower-case letters, digits and \"-\", a letter or digit at both ends"
             }
             Self::S3Uris => "a list of S3 URIs such as s3://bucket/data.csv or s3://bucket/folder/",
-            Self::Regions => "region names, or regions with the number of members each gets",
-            Self::Distribution => "balanced or explicit",
+            Self::Regions => {
+                "region names, patterns such as us-*, geographies such as eu, an object with include and exclude, or regions with the number of members each gets"
+            }
+            Self::Distribution => "balanced, cheapest, spread, opportunistic or explicit",
+            Self::RegionOrder => "document, price or distance",
+            Self::InstanceRequirements => {
+                "an object such as {vcpu_count: {min: 4}, memory: {min: 16 GiB}, workload: cpu}"
+            }
+            Self::PlacementGroup => {
+                "cluster for a cluster placement group of the sweep's own, or the name of one that exists"
+            }
             Self::OnBudget => "notify, hold or drain",
             Self::Topics => "the ARN of an SNS topic, or a list of them",
             Self::Occasions => {
@@ -188,12 +200,13 @@ impl Shape {
                 json!({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"})
             }
             Self::S3Uris => list_of(json!({"type": "string", "pattern": "^s3://[^/]+/.+"})),
-            Self::Regions => json!({"anyOf": [
-                {"enum": regions},
-                counts,
-                {"type": "array", "minItems": 1, "items": {"anyOf": [{"enum": regions}, counts]}},
-            ]}),
-            Self::Distribution => json!({"enum": ["balanced", "explicit"]}),
+            Self::Regions => super::selection::schema(&regions, &counts),
+            Self::Distribution => {
+                json!({"enum": ["balanced", "cheapest", "spread", "opportunistic", "explicit"]})
+            }
+            Self::RegionOrder => json!({"enum": ["document", "price", "distance"]}),
+            Self::InstanceRequirements => super::requirements::schema(),
+            Self::PlacementGroup => json!({"type": "string", "minLength": 1, "maxLength": 255}),
             Self::OnBudget => json!({"enum": ["notify", "hold", "drain"]}),
             Self::Topics => list_of(json!({"type": "string", "pattern": "^arn:aws[a-z-]*:sns:"})),
             Self::Occasions => list_of(json!({"anyOf": [

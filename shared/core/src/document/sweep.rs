@@ -32,6 +32,10 @@ pub struct Sweep {
     pub regions: Vec<RegionShare>,
     /// How they are distributed over `regions`.
     pub distribution: Distribution,
+    /// Which regions are preferred where there is a choice.
+    pub region_order: RegionOrder,
+    /// The buckets that the sweep's data lie in, as far as the document names them: of `inputs`, then of `params`.
+    pub data_buckets: Vec<String>,
     /// The most instances at a time.
     pub max_concurrent: Option<u32>,
     /// The most instances at a time in each region.
@@ -82,6 +86,8 @@ pub struct RegionShare {
     pub region: Region,
     /// The number of members, those that are pinned to it included; `None` for a share of those without a place.
     pub count: Option<u32>,
+    /// Whether the document names it; otherwise a pattern brings it in, and it is left out when it cannot be used.
+    pub is_named: bool,
 }
 
 /// How members are distributed over the regions.
@@ -90,8 +96,26 @@ pub struct RegionShare {
 pub enum Distribution {
     /// Counts and pinned members are honoured, the rest is spread evenly.
     Balanced,
+    /// The rest goes to the region with the lowest price, as far as its quota has room, then to the next.
+    Cheapest,
+    /// The rest is spread evenly over the regions, and the members of a region over its availability zones.
+    Spread,
+    /// The rest is spread evenly, and a region that has capacity first takes over what waits elsewhere.
+    Opportunistic,
     /// Every member has its place, by a region's count or by a region of its own.
     Explicit,
+}
+
+/// Which regions are preferred where there is a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegionOrder {
+    /// As the document gives them.
+    Document,
+    /// The cheapest first.
+    Price,
+    /// The nearest to the data first.
+    Distance,
 }
 
 /// Where results go.

@@ -1,20 +1,22 @@
 //! The plan as rows of the ledger.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
-use crate::document::{self, Collector, Faults, Settings, Sweep, Ttl};
+use crate::account::Place;
+use crate::document::{Faults, Settings, Sweep, Ttl};
+use crate::ending::EndCode;
 use crate::ids::{LaneId, SweepId};
-use crate::launch::BATCH_MEMBERS_MAX;
 use crate::ledger::{LedgerError, Row, Stored};
-use crate::plan::shapes::shape_of;
-use crate::plan::{Facts, Placement, RegionFacts, budget};
+use crate::plan::lanes::Lanes;
+use crate::plan::place::{Seat, place};
+use crate::plan::programs::Programs;
+use crate::plan::quota::QuotaReport;
+use crate::plan::report::Report;
+use crate::plan::{Classes, Options, QuotaFacts, budget};
 use crate::prices::PriceBook;
-use crate::rows::{
-    BatchRow, LanePrices, LaneRow, MemberRow, OnComplete, ProgramRow, Shape, SweepRow, shard_count,
-};
-use crate::state::{Counts, Ended, SweepStatus};
+use crate::region::Region;
+use crate::rows::{BatchRow, LanePrices, LaneRow, MemberRow, ProgramRow, SweepRow, shard_count};
+use crate::state::{Counts, Ended, MemberState, SweepStatus};
 
 /// What the deployment and the execution add to the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Plan {
     pub shapes: Vec<u32>,
     /// Seconds after which the sweep's execution gives up waiting for its end.
     pub timeout_s: u64,
+    /// How it came about.
+    pub report: Report,
 }
 
 impl Plan {
@@ -72,80 +76,66 @@ impl Plan {
     }
 }
 
-/// Plans a sweep whose members go where `placement` says.
+/// Plans a sweep: every member gets a place, within what the quotas have room for, and a shape.
 ///
 /// # Errors
-/// Everything that the document asks for and EC2 does not have, at once.
+/// That no quota has room for a single member, or that the budget does not suffice.
 pub fn plan(
     sweep: &Sweep,
-    placement: &Placement,
-    facts: &Facts,
+    classes: &Classes,
+    mut options: Options,
+    quotas: &BTreeMap<Place, QuotaFacts>,
     context: &Context,
 ) -> Result<Plan, Faults> {
+    options.settle(sweep, classes, quotas);
+    let placement = place(sweep, classes, &options, quotas);
+    let quota = QuotaReport::of(&placement.rooms);
+    if placement
+        .seats
+        .iter()
+        .all(|seat| matches!(seat, Seat::Refused(_)))
+    {
+        return Err(quota.faults(&options));
+    }
     let members_count = u32::try_from(sweep.members.len()).unwrap_or(u32::MAX);
     let shards = shard_count(members_count);
-    let empty = RegionFacts::default();
-    let mut faults = Collector::default();
-    let mut lanes: BTreeMap<LaneId, LaneDraft> = BTreeMap::new();
+    let mut lanes = Lanes::new(sweep, classes, &options, &placement.seats);
     let mut programs = Programs::default();
     let mut members = Vec::with_capacity(sweep.members.len());
     let mut shapes = Vec::with_capacity(sweep.members.len());
-    // When all members have the same settings, the document says them once, and not of a member.
-    let uniform = sweep
-        .members
-        .windows(2)
-        .all(|pair| Arc::ptr_eq(&pair[0].settings, &pair[1].settings));
-    // Members with the same settings in the same lane have the same shape: it is worked out once.
-    let mut known: BTreeMap<(*const Settings, LaneId), Option<u32>> = BTreeMap::new();
-    for (member, lane_id) in sweep.members.iter().zip(placement) {
-        let lane = lanes.entry(lane_id.clone()).or_default();
+    for (number, member) in sweep.members.iter().enumerate() {
+        let seat = placement.seats.get(number).copied();
+        let (lane, shape) = lanes.add(number, seat.unwrap_or(Seat::Refused(0)), &member.settings);
         let settings = &member.settings;
-        let shape = match known.entry((Arc::as_ptr(settings), lane_id.clone())) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                let of_region = facts.get(&lane_id.place()).unwrap_or(&empty);
-                let at = if uniform {
-                    String::new()
-                } else {
-                    format!("params[{}].", member.index)
-                };
-                let profile = &context.instance_profile;
-                let shape = shape_of(settings, &at, lane_id, of_region, profile);
-                *entry.insert(faults.keep(shape).map(|shape| lane.shape(shape)))
-            }
-        };
-        // A fault of these settings was told with the first member that has them.
-        let Some(shape) = shape else { continue };
-        lane.members.entry(shape).or_default().push(member.index);
-        lane.add_ttl(settings);
-        shapes.push(shape);
-        members.push(MemberRow {
+        let planned =
+            MemberRow::planned(context.sweep_id.clone(), shards, member.index, lane.clone());
+        let mut row = MemberRow {
             name: member.name.clone(),
             dns_name: settings.dns_name.clone(),
             params: serde_json::Value::Object(member.params.clone()).to_string(),
             program: programs.number_of(sweep, settings, &context.sweep_id),
-            shape,
-            ..MemberRow::planned(
-                context.sweep_id.clone(),
-                shards,
-                member.index,
-                lane_id.clone(),
-            )
-        });
+            shape: shape.unwrap_or(0),
+            ..planned
+        };
+        if shape.is_none() {
+            // It would only be tried in vain: it ends here, with the reason.
+            row.state = MemberState::Failed;
+            row.code = Some(EndCode::LaunchFailed);
+            row.reason = Some(quota.reason(&lane.place()));
+            row.ended_at = Some(context.started_at);
+        }
+        shapes.push(shape.unwrap_or(0));
+        members.push(row);
     }
-    faults.finish(())?;
-    let sweep_row = sweep_row(sweep, context, members_count, shards, &lanes);
-    let timeout_s = timeout_s(sweep, members_count);
-    let mut lane_rows = Vec::new();
-    let mut batches = Vec::new();
-    for (lane_id, draft) in lanes {
-        let of_lane = draft.batches(&context.sweep_id, &lane_id);
-        lane_rows.push(draft.row(sweep, &context.sweep_id, lane_id, of_lane.len()));
-        batches.extend(of_lane);
-    }
+    let mut sweep_row = sweep_row(sweep, context, members_count, shards, lanes.ids());
+    count_members(&mut sweep_row, &members);
+    sweep_row.max_in = quota.max_in();
+    let timeout_s = timeout_s(sweep, &sweep_row, &members);
+    let (lanes, batches) = lanes.rows(sweep, &context.sweep_id);
     let mut plan = Plan {
+        report: Report::of(sweep, &options, &placement, quota, &lanes),
         sweep: sweep_row,
-        lanes: lane_rows,
+        lanes,
         batches,
         programs: programs.rows,
         members,
@@ -156,7 +146,7 @@ pub fn plan(
         let prices = plan
             .lanes
             .iter()
-            .map(|lane| budget::lane_prices(&plan, lane, facts, book));
+            .map(|lane| budget::lane_prices(&plan, lane, &options.facts, book));
         let prices: Vec<LanePrices> = prices.collect();
         for (lane, prices) in plan.lanes.iter_mut().zip(prices) {
             lane.prices = prices;
@@ -167,12 +157,23 @@ pub fn plan(
     Ok(plan)
 }
 
+/// Counts the members by their states, those that end with the plan included.
+fn count_members(sweep: &mut SweepRow, members: &[MemberRow]) {
+    sweep.counts = Counts::tally(members.iter().map(|member| member.state));
+    for member in members
+        .iter()
+        .filter(|member| member.state == MemberState::Failed)
+    {
+        sweep.ended_in.entry(member.lane.region).or_default().failed += 1;
+    }
+}
+
 fn sweep_row(
     sweep: &Sweep,
     context: &Context,
     members: u32,
     shards: u32,
-    lanes: &BTreeMap<LaneId, LaneDraft>,
+    lanes: Vec<LaneId>,
 ) -> SweepRow {
     let topics = if sweep.notify.topics.is_empty() {
         context.notify_topic.iter().cloned().collect()
@@ -192,15 +193,14 @@ fn sweep_row(
         ended_at: None,
         members,
         shards,
-        lanes: lanes.keys().cloned().collect(),
         max_concurrent: sweep.max_concurrent,
         max_concurrent_per_region: sweep.max_concurrent_per_region,
         max_in: BTreeMap::new(),
         counts: Counts::planned(members),
         live: 0,
-        live_in: lanes.keys().map(|lane| (lane.region, 0)).collect(),
+        live_in: lanes.iter().map(|lane| (lane.region, 0)).collect(),
         ended_in: lanes
-            .keys()
+            .iter()
             .map(|lane| (lane.region, Ended::default()))
             .collect(),
         retrying: 0,
@@ -208,6 +208,7 @@ fn sweep_row(
         on_failure: sweep.on_failure,
         tolerated_failures: sweep.tolerated_failures.of(members),
         held: None,
+        lanes,
         completion_token: None,
         drain: None,
         budget: sweep.budget,
@@ -233,12 +234,23 @@ const EXECUTION_S_MAX: u64 = 365 * 24 * 3600;
 const MARGIN_S: u64 = 6 * 3600;
 
 /// After this the sweep cannot be alive: every wave of members at its full ttl, as often as it may be tried, and a margin.
-fn timeout_s(sweep: &Sweep, members: u32) -> u64 {
-    let at_once = sweep
-        .max_concurrent
-        .unwrap_or(members)
-        .clamp(1, members.max(1));
-    let waves = u64::from(members.div_ceil(at_once).max(1));
+fn timeout_s(sweep: &Sweep, row: &SweepRow, members: &[MemberRow]) -> u64 {
+    let waves = |members: usize, at_once: Option<u32>| {
+        let at_once = at_once.map_or(members, |limit| usize::try_from(limit).unwrap_or(members));
+        members.div_ceil(at_once.max(1)).max(1)
+    };
+    let mut in_region: BTreeMap<Region, usize> = BTreeMap::new();
+    for member in members {
+        *in_region.entry(member.lane.region).or_insert(0) += 1;
+    }
+    let of_regions = in_region
+        .into_iter()
+        .map(|(region, count)| waves(count, row.max_in_region(&region)));
+    let waves = of_regions
+        .max()
+        .unwrap_or(1)
+        .max(waves(members.len(), row.max_concurrent));
+    let waves = u64::try_from(waves).unwrap_or(u64::MAX);
     let longest = sweep
         .members
         .iter()
@@ -252,135 +264,9 @@ fn timeout_s(sweep: &Sweep, members: u32) -> u64 {
     })
 }
 
-fn ttl_of(settings: &Settings) -> Option<u64> {
+pub(crate) fn ttl_of(settings: &Settings) -> Option<u64> {
     match settings.ttl {
         Ttl::Seconds(seconds) => Some(seconds),
         Ttl::None => None,
-    }
-}
-
-/// A lane as it grows.
-#[derive(Default)]
-struct LaneDraft {
-    shapes: Vec<Shape>,
-    numbers: BTreeMap<Shape, u32>,
-    members: BTreeMap<u32, Vec<u32>>,
-    ttl_s: u64,
-    endless: bool,
-}
-
-impl LaneDraft {
-    fn shape(&mut self, shape: Shape) -> u32 {
-        let next = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
-        match self.numbers.entry(shape) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                self.shapes.push(entry.key().clone());
-                *entry.insert(next)
-            }
-        }
-    }
-
-    fn add_ttl(&mut self, settings: &Settings) {
-        match ttl_of(settings) {
-            Some(ttl) => self.ttl_s = self.ttl_s.max(ttl),
-            None => self.endless = true,
-        }
-    }
-
-    fn batches(&self, sweep_id: &SweepId, lane: &LaneId) -> Vec<BatchRow> {
-        let size = usize::try_from(BATCH_MEMBERS_MAX).unwrap_or(usize::MAX);
-        let chunks = self
-            .members
-            .iter()
-            .flat_map(|(shape, members)| members.chunks(size).map(move |chunk| (*shape, chunk)));
-        (0..)
-            .zip(chunks)
-            .map(|(batch, (shape, chunk))| BatchRow {
-                sweep_id: sweep_id.clone(),
-                lane: lane.clone(),
-                batch,
-                version: 0,
-                shape,
-                pending: chunk.iter().copied().collect(),
-                attempts: 0,
-                rung: 0,
-                rounds: 0,
-            })
-            .collect()
-    }
-
-    fn row(self, sweep: &Sweep, sweep_id: &SweepId, lane: LaneId, batches: usize) -> LaneRow {
-        let pending: usize = self.members.values().map(Vec::len).sum();
-        LaneRow {
-            sweep_id: sweep_id.clone(),
-            lane,
-            version: 0,
-            shapes: self.shapes,
-            templates: 0,
-            batches: u32::try_from(batches).unwrap_or(u32::MAX),
-            next_batch: 0,
-            open_attempt: None,
-            not_before: 0,
-            setbacks: 0,
-            stopped: None,
-            pending: u32::try_from(pending).unwrap_or(u32::MAX),
-            launch_delay_s: sweep.launch_delay_s,
-            ttl_s: (!self.endless).then_some(self.ttl_s),
-            peers: Vec::new(),
-            movable_shapes: 0,
-            opportunistic: false,
-            prices: LanePrices::default(),
-        }
-    }
-}
-
-/// The programs of a sweep, one for each kind of settings.
-#[derive(Default)]
-struct Programs {
-    rows: Vec<ProgramRow>,
-    numbers: BTreeMap<*const Settings, u32>,
-}
-
-impl Programs {
-    fn number_of(&mut self, sweep: &Sweep, settings: &Arc<Settings>, sweep_id: &SweepId) -> u32 {
-        if let Some(number) = self.numbers.get(&Arc::as_ptr(settings)) {
-            return *number;
-        }
-        let number = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        let mut row = ProgramRow {
-            sweep_id: sweep_id.clone(),
-            program: number,
-            user_data: settings.user_data.clone(),
-            command: settings.command.clone(),
-            ttl_s: ttl_of(settings),
-            idle_timeout_s: settings.idle_timeout_s,
-            on_complete: match settings.on_complete {
-                document::OnComplete::Terminate => OnComplete::Terminate,
-                // Hibernation needs more at launch than spawn sets up yet; documents that ask for it are refused.
-                document::OnComplete::Stop | document::OnComplete::Hibernate => OnComplete::Stop,
-                document::OnComplete::None => OnComplete::None,
-            },
-            completion_file: settings.completion_file.clone(),
-            completion_delay_s: settings.completion_delay_s,
-            on_interruption: settings.on_interruption.clone(),
-            inputs: sweep.inputs.iter().map(ToString::to_string).collect(),
-            result_file: sweep.results.file.clone(),
-        };
-        // Settings that differ only in where the member runs have the same program.
-        let same = self.rows.iter().find(|other| {
-            row.program = other.program;
-            row == **other
-        });
-        let number = match same {
-            Some(other) => other.program,
-            None => {
-                row.program = number;
-                self.rows.push(row);
-                number
-            }
-        };
-        self.numbers.insert(Arc::as_ptr(settings), number);
-        number
     }
 }

@@ -1,143 +1,283 @@
 //! What a member is launched with, as far as EC2 has it; or what is wrong with what its document asks for.
 
-use crate::document::{Ami, Fault, Settings, Spot};
-use crate::ids::{LaneId, Market};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::document::{self, Ami, Fault, Settings, Spot};
+use crate::ids::SweepId;
+use crate::money::MicroDollars;
 use crate::plan::RegionFacts;
+use crate::plan::classes::Class;
+use crate::plan::families::{Quota, quota_of};
+use crate::plan::types::{self, Choosing};
 use crate::ports::{ImageFacts, TypeFacts};
-use crate::rows::Shape;
+use crate::region::Region;
+use crate::rows::{Efa, PlacementGroup, Shape};
 
-/// The most types that a pattern is resolved to: the first of them are the cheapest, the rest would never be reached.
-const TYPES_MAX: usize = 20;
+/// What members of a class are launched with in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The shape, with all zones that offer its types.
+    pub(crate) shape: Shape,
+    /// What each of the shape's types takes up.
+    pub(crate) needs: Vec<Need>,
+    /// Why these types.
+    pub(crate) reason: String,
+}
 
-/// The shape of members with these settings in a lane. `at` is where the document says so, such as `params[3].`.
+/// What an instance of a type takes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Its vCPUs.
+    pub(crate) vcpus: u32,
+    /// The quota that it draws on, if that is known.
+    pub(crate) quota: Option<Quota>,
+    /// What an hour of it costs, as far as is known.
+    pub(crate) price: Option<MicroDollars>,
+}
+
+impl Choice {
+    /// What an instance takes up: one of the first type, which is what is launched unless there is none of it.
+    pub(crate) fn need(&self) -> Need {
+        self.needs.first().copied().unwrap_or(Need {
+            vcpus: 0,
+            quota: None,
+            price: None,
+        })
+    }
+
+    /// Takes out the types of which the quota would not hold one even if nothing ran, unless these are all.
+    pub(crate) fn without_impossible(
+        &mut self,
+        limits: &BTreeMap<&'static str, Result<u64, String>>,
+    ) {
+        let is_possible = |need: &Need| {
+            let limit = need.quota.and_then(|quota| limits.get(quota.code));
+            !matches!(limit, Some(Ok(limit)) if *limit < u64::from(need.vcpus))
+        };
+        let keep: Vec<bool> = self.needs.iter().map(is_possible).collect();
+        let dropped = keep.iter().filter(|keep| !**keep).count();
+        if dropped == 0 || dropped == keep.len() {
+            return;
+        }
+        let mut kept = keep.iter();
+        self.needs.retain(|_| kept.next() == Some(&true));
+        let mut kept = keep.iter();
+        let types = &mut self.shape.instance_types;
+        types.retain(|_| kept.next() == Some(&true));
+        self.reason
+            .push_str(&format!("; {dropped} left out that no quota has room for"));
+    }
+
+    /// The shapes of `members` members: one, or one for each zone or subnet that they are spread over, with the number of
+    /// members that get it.
+    pub(crate) fn spread(&self, members: usize) -> Vec<(Shape, usize)> {
+        let shape = &self.shape;
+        let variants: Vec<Shape> = if shape.subnet_ids.len() > 1 {
+            let with = |subnet: &String| Shape {
+                subnet_ids: vec![subnet.clone()],
+                ..shape.clone()
+            };
+            shape.subnet_ids.iter().map(with).collect()
+        } else if shape.zones.len() > 1 {
+            let with = |zone: &String| Shape {
+                first_zone: Some(zone.clone()),
+                ..shape.clone()
+            };
+            shape.zones.iter().map(with).collect()
+        } else {
+            vec![shape.clone()]
+        };
+        let count = variants.len();
+        let share = |number: usize| members / count + usize::from(number < members % count);
+        variants
+            .into_iter()
+            .enumerate()
+            .map(|(number, shape)| (shape, share(number)))
+            .filter(|(_, share)| *share > 0)
+            .collect()
+    }
+}
+
+/// What a sweep and its deployment add to a class's settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// The sweep.
+    pub(crate) sweep_id: &'a SweepId,
+    /// The instance profile of members whose document names none.
+    pub(crate) default_profile: &'a str,
+    /// What the choice of types depends on.
+    pub(crate) by: Choosing<'a>,
+}
+
+/// What members of a class are launched with.
 ///
 /// # Errors
 /// What EC2 does not have of what the document asks for.
-pub(crate) fn shape_of(
-    settings: &Settings,
-    at: &str,
-    lane: &LaneId,
-    facts: &RegionFacts,
-    default_profile: &str,
-) -> Result<Shape, Fault> {
-    let path = |field: &str| format!("{at}{field}");
-    let types = types_of(settings, lane, facts, &path("instance_type"))?;
-    let (ami, types) = image_of(settings, lane, facts, types, &path("ami"))?;
+pub(crate) fn choice_of(class: &Class, around: Surroundings<'_>) -> Result<Choice, Fault> {
+    let settings = &class.settings;
+    let by = around.by;
+    let path = |field: &str| format!("{}{field}", by.at);
+    let chosen = types::choose(settings, by)?;
+    let (ami, types) = image_of(settings, by.region, by.facts, chosen.types, &path("ami"))?;
     if let Some(zone) = &settings.availability_zone
-        && !zone.starts_with(lane.region.as_str())
+        && !zone.starts_with(by.region.as_str())
     {
         return Err(Fault::new(
             path("availability_zone"),
-            format!("`{zone}` is not in {}, where the member goes", lane.region),
+            format!("`{zone}` is not in {}, where the member goes", by.region),
             "a zone of the member's region, such as `us-east-1a`",
         ));
     }
-    Ok(Shape {
-        instance_types: types,
-        ami,
-        key_name: settings.key_name.clone(),
-        // An ARN ends with the name, and a launch names a profile.
-        instance_profile: settings
-            .iam_role
-            .as_ref()
-            .and_then(|role| role.rsplit('/').next())
-            .unwrap_or(default_profile)
-            .to_owned(),
-        security_group_ids: settings.security_group_ids.clone(),
-        subnet_ids: settings.subnet_ids.clone(),
-        availability_zone: settings.availability_zone.clone(),
-        zones: Vec::new(),
-        placement_group: None,
-        efa: None,
-        on_demand_fallback: settings.spot == Spot::SpotThenOnDemand,
+    let types = in_zone(settings, by, types, &path("availability_zone"))?;
+    let placement_group = placement_group(settings, around, &path("placement_group"))?;
+    // Subnets are in zones of their own, and a cluster placement group in the zone of its first instance.
+    let is_free = settings.availability_zone.is_none()
+        && settings.subnet_ids.is_empty()
+        && placement_group.is_none();
+    let zones = if is_free {
+        zones_of(&types, by.facts)
+    } else {
+        Vec::new()
+    };
+    let mut subnet_ids = settings.subnet_ids.clone();
+    let efa = settings.efa.then(|| Efa {
+        subnet_id: (!subnet_ids.is_empty()).then(|| subnet_ids.remove(0)),
+    });
+    Ok(Choice {
+        needs: types
+            .iter()
+            .map(|one| Need {
+                vcpus: one.vcpus,
+                quota: quota_of(&one.name, by.market),
+                price: types::price(one, by),
+            })
+            .collect(),
+        reason: chosen.reason,
+        shape: Shape {
+            instance_types: types.iter().map(|one| one.name.clone()).collect(),
+            ami,
+            key_name: settings.key_name.clone(),
+            // An ARN ends with the name, and a launch names a profile.
+            instance_profile: settings
+                .iam_role
+                .as_ref()
+                .and_then(|role| role.rsplit('/').next())
+                .unwrap_or(around.default_profile)
+                .to_owned(),
+            security_group_ids: settings.security_group_ids.clone(),
+            subnet_ids,
+            availability_zone: settings.availability_zone.clone(),
+            zones,
+            first_zone: None,
+            on_demand_fallback: settings.spot == Spot::SpotThenOnDemand,
+            placement_group,
+            efa,
+        },
     })
 }
 
-/// The types that the member's list and patterns name in the region, in the order of the list; those of a pattern by size.
-fn types_of<'a>(
+/// The types that the document's zone offers, when it names one.
+fn in_zone<'a>(
     settings: &Settings,
-    lane: &LaneId,
-    facts: &'a RegionFacts,
+    by: Choosing<'_>,
+    types: Vec<&'a TypeFacts>,
     path: &str,
 ) -> Result<Vec<&'a TypeFacts>, Fault> {
-    let mut found: Vec<&TypeFacts> = Vec::new();
-    for name in settings.instance_types.names() {
-        let mut of_name: Vec<&TypeFacts> = if name.contains('*') {
-            facts
-                .types
-                .values()
-                .filter(|t| matches_pattern(&t.name, name))
-                .collect()
-        } else {
-            facts.types.get(name).into_iter().collect()
-        };
-        if of_name.is_empty() {
-            return Err(Fault::new(
-                path,
-                format!(
-                    "`{name}` is no instance type that EC2 offers in {}",
-                    lane.region
-                ),
-                "a type (`c5.4xlarge`), a list of types, or a pattern (`c5.*`) that the region offers",
-            ));
-        }
-        of_name.sort_by_key(|t| (t.vcpus, t.memory_mib));
-        for one in of_name {
-            if !found.iter().any(|t| t.name == one.name) {
-                found.push(one);
-            }
-        }
+    let Some(zone) = &settings.availability_zone else {
+        return Ok(types);
+    };
+    // A zone that no type of the region names may be one that EC2 does not tell of, such as a local zone: EC2 decides then.
+    let is_known = by.facts.zones.values().any(|zones| zones.contains(zone));
+    let offers = |one: &&TypeFacts| {
+        let zones = by.facts.zones.get(&one.name);
+        zones.is_some_and(|zones| zones.contains(zone))
+    };
+    let offered: Vec<&TypeFacts> = types.iter().copied().filter(offers).collect();
+    if !offered.is_empty() {
+        return Ok(offered);
     }
-    if lane.market == Market::Spot {
-        let first = found.first().map(|t| t.name.clone()).unwrap_or_default();
-        found.retain(|t| t.spot || settings.spot == Spot::SpotThenOnDemand);
-        if found.is_empty() {
-            return Err(Fault::new(
-                path,
-                format!("`{first}` cannot be bought as spot in {}", lane.region),
-                "a type that EC2 offers as spot, or `spot: false`",
-            ));
-        }
+    let elsewhere = zones_of(&types, by.facts);
+    if !is_known && elsewhere.is_empty() {
+        return Ok(types);
     }
-    found.truncate(TYPES_MAX);
-    Ok(found)
+    let names: Vec<&str> = types.iter().map(|one| one.name.as_str()).collect();
+    let fault = Fault::new(
+        path,
+        format!("`{zone}` does not offer {}", names.join(", ")),
+        "a zone that offers the type, or none",
+    );
+    Err(fault.hint((!elsewhere.is_empty()).then(|| format!("offered in {}", elsewhere.join(", ")))))
 }
 
-/// Whether a name fits a pattern whose `*` stands for any text.
-fn matches_pattern(name: &str, pattern: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
+/// The zones that offer all of the types, or, where there is none, those that offer any.
+fn zones_of(types: &[&TypeFacts], facts: &RegionFacts) -> Vec<String> {
+    let of_types: Vec<&BTreeSet<String>> = types
+        .iter()
+        .filter_map(|one| facts.zones.get(&one.name))
+        .collect();
+    let any: BTreeSet<&String> = of_types.iter().copied().flatten().collect();
+    let all: Vec<String> = any
+        .iter()
+        .filter(|zone| of_types.iter().all(|zones| zones.contains(**zone)))
+        .map(|zone| (*zone).clone())
+        .collect();
+    if all.is_empty() {
+        any.into_iter().cloned().collect()
+    } else {
+        all
+    }
+}
+
+fn placement_group(
+    settings: &Settings,
+    around: Surroundings<'_>,
+    path: &str,
+) -> Result<Option<PlacementGroup>, Fault> {
+    match &settings.placement_group {
+        None => Ok(None),
+        Some(document::PlacementGroup::Cluster) => Ok(Some(PlacementGroup {
+            name: own_group_name(around.sweep_id),
+            is_own: true,
+        })),
+        Some(document::PlacementGroup::Named(name)) => {
+            if around.by.facts.groups.contains(name) {
+                return Ok(Some(PlacementGroup {
+                    name: name.clone(),
+                    is_own: false,
+                }));
+            }
+            Err(Fault::new(
+                path,
+                format!(
+                    "there is no placement group `{name}` in {}",
+                    around.by.region
+                ),
+                "cluster, or the name of a placement group that exists in every region of the sweep",
+            ))
         }
     }
-    rest.is_empty()
+}
+
+/// The name of the placement group that a sweep has to itself in a region.
+#[must_use]
+pub(crate) fn own_group_name(sweep_id: &SweepId) -> String {
+    format!("spawn-{sweep_id}")
 }
 
 /// The image of the member, and those of its types that can boot it.
-fn image_of(
+fn image_of<'a>(
     settings: &Settings,
-    lane: &LaneId,
+    region: Region,
     facts: &RegionFacts,
-    types: Vec<&TypeFacts>,
+    types: Vec<&'a TypeFacts>,
     path: &str,
-) -> Result<(String, Vec<String>), Fault> {
-    let region = &lane.region;
+) -> Result<(String, Vec<&'a TypeFacts>), Fault> {
     let accepted =
         "an image id of the region, a map from region to image id, or the name of an SSM parameter";
     let id = match &settings.ami {
         Some(Ami::Id(id)) => id.clone(),
         Some(Ami::ByRegion(images)) => images
-            .get(region)
+            .get(&region)
             .cloned()
             .ok_or_else(|| Fault::new(path, format!("no image is given for {region}"), accepted))?,
         Some(Ami::Parameter(name)) => {
@@ -169,14 +309,11 @@ fn image_of(
         return Err(Fault::new(path, problem, accepted));
     }
     let fits = |t: &&TypeFacts| t.architectures.contains(&image.architecture);
-    let fitting: Vec<String> = types
-        .iter()
-        .copied()
-        .filter(|t| fits(t))
-        .map(|t| t.name.clone())
-        .collect();
+    let fitting: Vec<&TypeFacts> = types.iter().copied().filter(fits).collect();
     if fitting.is_empty() {
-        let names: Vec<&str> = types.iter().map(|t| t.name.as_str()).collect();
+        let with_architecture =
+            |t: &&TypeFacts| format!("{} ({})", t.name, t.architectures.join(", "));
+        let names: Vec<String> = types.iter().map(with_architecture).collect();
         return Err(Fault::new(
             path,
             format!(
@@ -188,24 +325,4 @@ fn image_of(
         ));
     }
     Ok((id, fitting))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches_pattern;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (name, pattern, fits) in [
-            ("c5.4xlarge", "c5.*", true),
-            ("c5n.4xlarge", "c5.*", false),
-            ("c5.4xlarge", "c*.4xlarge", true),
-            ("c5.4xlarge", "*", true),
-            ("c5.4xlarge", "c5.4xlarge", true),
-            ("c5.4xlarge", "c5.4*x*e", true),
-            ("c5.metal", "c5.*large", false),
-        ] {
-            assert_eq!(matches_pattern(name, pattern), fits, "{name} {pattern}");
-        }
-    }
 }

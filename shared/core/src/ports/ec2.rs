@@ -129,7 +129,8 @@ pub trait InAccounts: Sized {
 
 /// Launches instances.
 pub trait LaunchInstances: Send + Sync {
-    /// Creates the launch template; one of that name that exists is taken as it is (the name says what is in it).
+    /// Creates the launch template; one of that name that exists is taken as it is (the name says what is in it). A placement
+    /// group that the sweep has to itself is created before it, unless it exists.
     fn ensure_template(
         &self,
         region: &Region,
@@ -167,6 +168,14 @@ pub trait EndInstances: Send + Sync {
         &self,
         region: &Region,
         instance_ids: &[String],
+    ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
+
+    /// Deletes a placement group; one that is gone already is no error. One whose instances do
+    /// not end within a minute is an error.
+    fn delete_placement_group(
+        &self,
+        region: &Region,
+        name: &str,
     ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
 
     /// Deletes a launch template; one that is gone already is no error.

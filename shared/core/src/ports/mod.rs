@@ -25,4 +25,4 @@ pub use offers::{
     Accelerator, AcceleratorKind, DescribeOffers, ImageFacts, ReadQuotas, RunningVcpus, TypeFacts,
 };
 pub use prices::{AskPrices, SpotPrice};
-pub use services::{Objects, ReadParameters, ServiceError};
+pub use services::{LocateBuckets, Objects, ReadParameters, ServiceError};

@@ -54,3 +54,12 @@ pub trait Objects: Send + Sync {
         body: Vec<u8>,
     ) -> impl Future<Output = Result<(), ServiceError>> + Send;
 }
+
+/// Tells where buckets are.
+pub trait LocateBuckets: Send + Sync {
+    /// The region of a bucket, or `None` when S3 does not tell: no such bucket, or one that spawn does not know the region of.
+    fn bucket_region(
+        &self,
+        bucket: &str,
+    ) -> impl Future<Output = Result<Option<Region>, ServiceError>> + Send;
+}

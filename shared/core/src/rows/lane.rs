@@ -27,6 +27,9 @@ pub struct Shape {
     /// only without subnets and without a zone of the document's own, which leave no choice.
     #[serde(default)]
     pub zones: Vec<String>,
+    /// The one of `zones` that is tried before the others (`distribution: spread`).
+    #[serde(default)]
+    pub first_zone: Option<String>,
     /// Whether to fall back to on-demand when there is no spot capacity.
     pub on_demand_fallback: bool,
     /// The placement group, if any.

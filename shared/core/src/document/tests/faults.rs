@@ -139,7 +139,7 @@ fn all_faults_are_told_at_once() {
 - naem: \"naem\" is not a field of a sweep; accepted: the fields of the reference (did you mean name?)
 - params[0].ttl: \"5 parsecs\" has the unit \"parsecs\", which is not known; accepted: a duration from 1m to 365d such as 30m, 8h or 4h30m, or none
 - params[1].spot: \"no\" is text, not true, false or fallback; accepted: true, false or fallback (write false: in YAML 1.2 no and off are text)
-- regions[0]: \"us-esat-1\" is not an AWS region; accepted: region names, or regions with the number of members each gets (did you mean us-east-1?)
+- regions[0]: \"us-esat-1\" is not an AWS region; accepted: region names, patterns such as us-*, geographies such as eu, an object with include and exclude, or regions with the number of members each gets (did you mean us-east-1?)
 - budget: \"lots\" is not an amount of money; accepted: an amount of US dollars above 0 such as 100, 99.50 or \"100 USD\"
 - overrides.dry_run: 1 is a number, not true or false; accepted: true or false
 - params[1].ttl: it is missing: every instance needs an end; accepted: a duration from 1m to 365d such as 30m, 8h or 4h30m, or none (write ttl: none for instances that may live for ever)"

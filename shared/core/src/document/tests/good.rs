@@ -227,7 +227,7 @@ fn a_grid_sweeps_settings_as_well_as_parameters() {
         .iter()
         .map(|member| {
             (
-                member.settings.instance_types.names()[0].as_str(),
+                member.settings.instance_types.names()[0],
                 member.params["x"].to_string(),
             )
         })
@@ -363,4 +363,54 @@ fn a_hundred_thousand_members_share_their_settings() {
             .iter()
             .all(|member| Arc::ptr_eq(&member.settings, first))
     );
+}
+
+#[test]
+fn regions_are_named_by_pattern_and_geography_and_taken_out_again() {
+    let regions = |text: &str| -> Vec<(String, bool)> {
+        let sweep = sweep(&format!("ttl: 1h\ncommand: x\nregions: {text}\n"));
+        let shares = sweep.regions.into_iter();
+        shares
+            .map(|share| (share.region.to_string(), share.is_named))
+            .collect()
+    };
+    let by_pattern = |names: &[&str]| -> Vec<(String, bool)> {
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), false))
+            .collect()
+    };
+    let us = ["us-east-1", "us-east-2", "us-west-1", "us-west-2"];
+    assert_eq!(regions("us"), by_pattern(&us));
+    assert_eq!(regions("[us-*]"), by_pattern(&us));
+    assert_eq!(
+        regions("{include: [us-*], exclude: [us-west-1]}"),
+        by_pattern(&["us-east-1", "us-east-2", "us-west-2"])
+    );
+    let mut named = by_pattern(&us[2..]);
+    named[1].1 = true;
+    assert_eq!(regions("{include: [us-west-*, us-west-2]}"), named);
+    assert_eq!(regions("[us-west-2, us-west-*]").len(), 2);
+    let all = crate::region::Region::all().count();
+    assert_eq!(regions("{exclude: eu}").len(), all - 8);
+}
+
+#[test]
+fn requirements_take_the_place_of_types_and_the_other_way_round() {
+    let types = |text: &str| {
+        let sweep = sweep(&format!("ttl: 1h\ncommand: x\n{text}\n"));
+        sweep.members[0].settings.instance_types.clone()
+    };
+    let of_defaults = types(
+        "instance_type: c5.large\ndefaults: {instance_requirements: {vcpu_count: {min: 4}, memory: {max: 16 GiB}, gpu_name: A10G}}",
+    );
+    let InstanceTypes::Requirements(wanted) = of_defaults else {
+        panic!("{of_defaults:?}");
+    };
+    assert_eq!(wanted.vcpu_count.min, Some(4));
+    assert_eq!(wanted.memory_mib.max, Some(16_384));
+    assert_eq!(wanted.accelerator_names, ["a10g"]);
+    let of_member =
+        types("instance_requirements: {workload: cpu}\nparams: [{instance_type: c5.large}]");
+    assert_eq!(of_member.names(), ["c5.large"]);
 }

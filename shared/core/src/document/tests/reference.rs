@@ -99,12 +99,15 @@ fn the_schema_refuses_what_it_can_see() {
         "ttl: 30",
         "spot: \"true\"",
         "max_concurrent: 0",
-        "regions: [us-esat-1]",
+        "regions: {us-esat-1: 5}",
+        "instance_requirements: {vcpus: 4}",
+        "instance_requirements: {workload: web}",
+        "region_order: nearest",
         "params: []",
         "params: [5]",
         "results: {path: x}",
         "grid: {a: 1}",
-        "distribution: cheapest",
+        "distribution: cheap",
     ] {
         let doc = parse_text(text).unwrap();
         assert!(violation(&doc, &schema(), &schema()).is_some(), "{text}");
