@@ -46,7 +46,12 @@ fn tell(options: &StackOptions, files: &[&str]) {
 fn sweeps_on_instances_that_run_programs() {
     tell(
         &StackOptions::default(),
-        &["test_sweeps.py", "test_faults.py", "test_metrics.py"],
+        &[
+            "test_sweeps.py",
+            "test_faults.py",
+            "test_choosing.py",
+            "test_metrics.py",
+        ],
     );
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spawn_core::ports::{
-    DescribeOffers, Ec2Error, ImageFacts, ReadParameters, ServiceError, TypeFacts,
+    DescribeOffers, Ec2Error, ImageFacts, LocateBuckets, ReadParameters, ReadQuotas, RunningVcpus,
+    ServiceError, TypeFacts,
 };
 use spawn_core::region::Region;
 
@@ -63,6 +64,27 @@ impl DescribeOffers for Client {
         let offers = Offers::default();
         self.ask("DescribeRegions", offers.enabled_regions(home))
             .await
+    }
+}
+
+/// Nothing is known of quotas: what EC2 refuses because of one, a launcher has to meet.
+impl ReadQuotas for Client {
+    async fn vcpu_quota(&self, region: &Region, code: &str) -> Result<u64, String> {
+        let latency = self.plane.settings.latencies.service;
+        self.begin("GetServiceQuota", latency).await;
+        self.end(latency).await;
+        Offers::default().vcpu_quota(region, code).await
+    }
+
+    async fn running_vcpus(&self, _region: &Region) -> Result<Vec<RunningVcpus>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// Buckets tell no region.
+impl LocateBuckets for Client {
+    async fn bucket_region(&self, _bucket: &str) -> Result<Option<Region>, ServiceError> {
+        self.service("S3", "HeadBucket", |_| None).await
     }
 }
 

@@ -202,6 +202,13 @@ impl EndInstances for Client {
         .await
     }
 
+    /// Placement groups are nothing here: no document of the simulation has one.
+    async fn delete_placement_group(&self, _region: &Region, _name: &str) -> Result<(), Ec2Error> {
+        let latency = self.plane.settings.ec2.call;
+        self.ec2("DeletePlacementGroup", latency, |_, _| Ok(()))
+            .await
+    }
+
     async fn delete_template(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
         let latency = self.plane.settings.ec2.call;
         let place = self.place(region);
