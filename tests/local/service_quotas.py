@@ -12,6 +12,7 @@ import urllib.request
 import uuid
 
 TARGET = "ServiceQuotasV20190624."
+# MiniStack adds to the headers of an answer: each gets its own.
 CONTENT_TYPE = {"Content-Type": "application/x-amz-json-1.1"}
 TIMEOUT_S = 10
 
@@ -62,8 +63,8 @@ class ServiceQuotas:
             answer = await asyncio.to_thread(self.answer, action, request, account, region)
         except Refused as refusal:
             code, words = refusal.args
-            return 400, CONTENT_TYPE, json.dumps({"__type": code, "Message": words}).encode()
-        return 200, CONTENT_TYPE, json.dumps(answer).encode()
+            return 400, dict(CONTENT_TYPE), json.dumps({"__type": code, "Message": words}).encode()
+        return 200, dict(CONTENT_TYPE), json.dumps(answer).encode()
 
     def answer(self, action, request, account, region):
         if request.get("ServiceCode") != "ec2":
