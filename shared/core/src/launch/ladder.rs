@@ -22,16 +22,24 @@ pub fn ladder(shape: &Shape, market: Market) -> Vec<Rung> {
     } else {
         shape.subnet_ids.iter().map(Some).collect()
     };
+    // The zone of the document, or the one that this part of a spread sweep begins with; then whichever EC2 chooses.
+    let zones = match (&shape.availability_zone, &shape.first_zone) {
+        (Some(zone), _) => vec![Some(zone)],
+        (None, Some(zone)) => vec![Some(zone), None],
+        (None, None) => vec![None],
+    };
     let mut rungs = Vec::new();
     for market in markets {
         for place in &places {
-            for instance_type in &shape.instance_types {
-                rungs.push(Rung {
-                    instance_type: instance_type.clone(),
-                    market,
-                    subnet_id: place.cloned(),
-                    availability_zone: shape.availability_zone.clone(),
-                });
+            for zone in &zones {
+                for instance_type in &shape.instance_types {
+                    rungs.push(Rung {
+                        instance_type: instance_type.clone(),
+                        market,
+                        subnet_id: place.cloned(),
+                        availability_zone: zone.cloned(),
+                    });
+                }
             }
         }
     }
@@ -92,6 +100,18 @@ mod tests {
         assert_eq!(told, [of(Market::Spot), of(Market::OnDemand)].concat());
         assert_eq!(ladder(&shape(&["a"], &[], true), Market::OnDemand).len(), 1);
         assert_eq!(ladder(&shape(&["a"], &[], false), Market::Spot).len(), 1);
+    }
+
+    #[test]
+    fn a_part_of_a_spread_sweep_begins_with_its_zone_and_goes_on_with_any() {
+        let mut shape = shape(&["a", "b"], &[], false);
+        shape.first_zone = Some("us-east-1b".to_owned());
+        let rungs = ladder(&shape, Market::OnDemand);
+        let zones: Vec<_> = rungs
+            .iter()
+            .map(|r| r.availability_zone.as_deref())
+            .collect();
+        assert_eq!(zones, [Some("us-east-1b"), Some("us-east-1b"), None, None]);
     }
 
     #[test]
