@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use plan_sweep::{Deployment, Input, Output, Ports, handle};
 use serde_json::{Value, json};
-use simulation::{Faults, MemoryLedger, MemoryObjects, Offers};
+use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists};
 use spawn_core::document::OperatorDefaults;
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Stored as _};
@@ -32,6 +32,7 @@ struct Place {
     ledger: MemoryLedger,
     offers: Offers,
     objects: MemoryObjects,
+    prices: PriceLists,
 }
 
 impl Place {
@@ -43,6 +44,7 @@ impl Place {
             ledger: MemoryLedger::new(Arc::clone(&faults)),
             offers: Offers::new(faults),
             objects,
+            prices: PriceLists::default(),
         }
     }
 
@@ -67,12 +69,14 @@ impl Place {
             instance_profile: "spawn-instance-profile".to_owned(),
             notify_topic: None,
             price_book: Some("s3://data/prices.json".to_owned()),
+            price_age_ms_max: 48 * 3_600_000,
         };
         let ports = Ports {
             ledger: &self.ledger,
             ec2: &self.offers,
             parameters: &self.offers,
             objects: &self.objects,
+            prices: &self.prices,
             deployment: &deployment,
         };
         let input = Input {
