@@ -74,6 +74,7 @@ fn facts_of(region: &str) -> RegionFacts {
                 id: "ami-0000000000000000a".to_owned(),
                 architecture: "x86_64".to_owned(),
                 available: true,
+                root_gib: Some(8),
             },
         )]
         .into(),
