@@ -64,7 +64,8 @@ impl Ec2 {
             Api::CreateFleet => region.fleet_requests.take(1, now),
         };
         self.throttle(taken)?;
-        if let Some(&launch) = self.place(call.place, now).tokens.get(&call.token) {
+        let known = self.place(call.place, now).tokens.get(&call.token).copied();
+        if let Some(launch) = known.filter(|_| !self.settings.forgets_tokens) {
             return self.repeat(&call, launch);
         }
         let Some(kill_after_s) = self

@@ -36,6 +36,8 @@ pub struct Settings {
     pub quota: Option<u32>,
     /// Zones of a region.
     pub zones: u32,
+    /// Whether it launches anew when a token is repeated: no EC2 does, and the simulation must notice.
+    pub forgets_tokens: bool,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             call: (60, 250),
             quota: None,
             zones: 3,
+            forgets_tokens: false,
         }
     }
 }

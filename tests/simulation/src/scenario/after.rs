@@ -132,9 +132,28 @@ impl State {
         for (key, meta) in self.metas() {
             wrong.extend(self.wrong_sweep(key, meta));
         }
+        wrong.extend(self.orphans());
         for what in wrong {
             self.violate(now, what);
         }
+    }
+
+    /// Instances that no row knows: only a drain may leave some, which it has terminated.
+    fn orphans(&self) -> Vec<String> {
+        let drained = |sweep: &str| {
+            let meta = self.rows.get(&Key::new(format!("SWEEP#{sweep}"), "META"));
+            meta.is_some_and(|meta| meta.contains_key("drain"))
+        };
+        let instances = self.ec2.instances().iter();
+        instances
+            .filter(|instance| {
+                let key = Key::new(format!("INSTANCE#{}", instance.arn), "INSTANCE");
+                let launch = self.ec2.launch_of(instance);
+                self.rows.get(&key).is_none()
+                    && !drained(launch.tag("spawn:sweep-id").unwrap_or(""))
+            })
+            .map(|instance| format!("{} belongs to no member", instance.arn))
+            .collect()
     }
 
     /// A member's end must be what its instance said.
