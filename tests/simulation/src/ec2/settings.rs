@@ -28,9 +28,11 @@ pub struct Settings {
     pub describe_lag: (Ms, Ms),
     /// How long terminated instances are shown.
     pub terminated_visible: Ms,
-    /// How long a launch call takes.
+    /// To EC2 and back; a call draws its tokens when it arrives.
+    pub network: (Ms, Ms),
+    /// How long a launch takes in EC2.
     pub launch_call: (Ms, Ms),
-    /// How long every other call takes.
+    /// How long every other call takes in EC2.
     pub call: (Ms, Ms),
     /// Instances of an account and region, if limited (the vCPU quota, divided by the vCPUs of the one size that is used).
     pub quota: Option<u32>,
@@ -55,8 +57,9 @@ impl Default for Settings {
             shutdown: (5_000, 40_000),
             describe_lag: (0, 2_000),
             terminated_visible: 60 * 60 * 1_000,
+            network: (10, 80),
             launch_call: (900, 1_600),
-            call: (60, 250),
+            call: (40, 200),
             quota: None,
             zones: 3,
             forgets_tokens: false,

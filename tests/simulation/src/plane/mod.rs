@@ -50,8 +50,8 @@ pub(crate) struct State {
     pub(crate) tally: Tally,
     /// Which instance works on which member just now.
     pub(crate) at_work: BTreeMap<(String, u32), InstanceArn>,
-    /// When the last instance of each sweep and region was launched.
-    pub(crate) last_launch: BTreeMap<(String, String), Ms>,
+    /// When the last launch call was answered.
+    pub(crate) last_launch: Ms,
     /// When the first lane began.
     pub(crate) lanes_began: Option<Ms>,
     pub(crate) violations: Vec<String>,
@@ -87,7 +87,7 @@ impl Plane {
                 stats: Stats::default(),
                 tally: Tally::default(),
                 at_work: BTreeMap::new(),
-                last_launch: BTreeMap::new(),
+                last_launch: 0,
                 lanes_began: None,
                 violations: Vec::new(),
             }),

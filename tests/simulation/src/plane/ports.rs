@@ -63,9 +63,10 @@ impl Client {
         effect: impl FnOnce(&Arc<Plane>, Ms) -> Result<T, Refusal>,
     ) -> Result<T, Ec2Error> {
         let plane = &self.plane;
-        self.begin(name, latency).await;
+        let network = plane.settings.ec2.network;
+        self.begin(name, network).await;
         if plane.fault(Fault::Ec2Throttled) {
-            self.end((30, 90)).await;
+            self.end(network).await;
             return Err(Ec2Error::Throttled("RequestLimitExceeded".to_owned()));
         }
         if plane.fault(Fault::Ec2Unanswered) {
@@ -77,7 +78,10 @@ impl Client {
         if let Err(refusal) = &result {
             plane.note(|| format!("  {}", refusal.code));
         }
-        self.end(latency).await;
+        // A refusal comes at once, everything else when it is done.
+        let work = if result.is_ok() { latency } else { (0, 0) };
+        plane.clock.sleep(plane.clock.between(work)).await;
+        self.end(network).await;
         if plane.fault(Fault::Ec2AnswerLost) {
             return Err(Ec2Error::Transient("the answer is lost".to_owned()));
         }
@@ -146,7 +150,7 @@ impl LaunchInstances for Client {
     async fn launch(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
         let latency = self.plane.settings.ec2.launch_call;
         let place = self.place(&request.region);
-        self.ec2("RunInstances", latency, |plane, now| {
+        let answer = self.ec2("RunInstances", latency, |plane, now| {
             if plane.fault(Fault::Ec2Refused) {
                 return Err(Refusal::new(
                     "UnauthorizedOperation",
@@ -168,8 +172,11 @@ impl LaunchInstances for Client {
                 tags: request.tags.clone(),
             };
             plane.launch(call, now)
-        })
-        .await
+        });
+        let instances = answer.await?;
+        let now = self.plane.clock.now();
+        self.plane.state().last_launch = now;
+        Ok(instances)
     }
 
     async fn launched_by(
@@ -332,16 +339,12 @@ impl Plane {
             .iter()
             .find(|(key, _)| key == "spawn:sweep-id")
             .map_or_else(String::new, |(_, value)| value.clone());
-        let region = call.place.region;
         let (numbers, born) = {
             let mut state = self.state();
             let known = state.ec2.instances().len();
             let numbers = state.ec2.launch(call, now)?;
             let born = numbers.start >= known;
             if born {
-                state
-                    .last_launch
-                    .insert((sweep.clone(), region.to_string()), now);
                 state.check_limits(&sweep, now);
             }
             (numbers, born)
