@@ -12,7 +12,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Error types of spawn's functions are read from the source; these are the services' own.
-SERVICE_ERRORS = re.compile(r"^(States|Lambda|Sandbox|Runtime|SNS|StepFunctions)\.\w+$|^ExecutionAlreadyExists$")
+SERVICE_ERRORS = re.compile(r"^(States|Lambda|Sandbox|Runtime|SNS|StepFunctions|CostExplorer|CloudWatch)\.\w+$|^ExecutionAlreadyExists$")
 # An inline Map runs at most so many iterations at a time, and a state's name has at most so many characters (AWS Step
 # Functions Developer Guide, "Service quotas" and "Map state processing modes").
 MAP_CONCURRENCY_MAX = 40
@@ -176,7 +176,7 @@ def intrinsic(loader, suffix, node):
 Loader.add_multi_constructor("!", intrinsic)
 
 # Actions that know no resources (Service Authorization Reference).
-WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|pricing:GetProducts|cloudwatch:(PutMetricData|GetMetricStatistics)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
 # What a function's code calls, by what it says in its source. A port's method is one call.
 CALLS = {
     r"\.launch\(": {"ec2:RunInstances"},
@@ -225,29 +225,6 @@ def statements(role):
         yield from policy["PolicyDocument"]["Statement"]
 
 
-def runbook_sections():
-    """The sections of the runbooks, as descriptions name them."""
-    found = set()
-    for path in (ROOT / "docs/runbooks").glob("*.md"):
-        for heading in re.findall(r"^## (.+)$", path.read_text(), re.M):
-            found.add(f"docs/runbooks/{path.name}#{heading.strip().lower().replace(' ', '-')}")
-    return found
-
-
-def check_alarms(alarms):
-    """Whoever is woken by an alarm must find in it what to do."""
-    sections = runbook_sections()
-    for name, alarm in alarms.items():
-        properties = alarm["Properties"]
-        runbook = re.search(r"docs/runbooks/\S+$", properties.get("AlarmDescription", ""))
-        if not runbook:
-            yield f"{name}: its description names no section of a runbook"
-        elif runbook[0] not in sections:
-            yield f"{name}: there is no section {runbook[0]}"
-        if not properties.get("AlarmActions"):
-            yield f"{name}: it tells nobody"
-
-
 def check_template(text):
     faults = []
     if re.search(r"^\s*(\S+:\s*)?[&*][A-Za-z]|<<:", text, re.M):
@@ -284,11 +261,15 @@ def check_template(text):
         allowed = {action for action in allowed if not OF_EVERY_FUNCTION.match(action)}
         faults += [f"{name}: calls {action}, which its role does not allow" for action in sorted(called - allowed)]
         faults += [f"{name}: its role allows {action}, which it does not call" for action in sorted(allowed - called)]
+    launching = [one for one in statements(resources["LaunchBatchRole"]) if one.get("Sid") == "LaunchOnlyWhatIsTagged"]
+    demanded = str([one.get("Condition") for one in launching])
+    for tag in ("managed", "sweep-id", "sweep-name", "owner", "project"):
+        if f"aws:RequestTag/spawn:{tag}" not in demanded:
+            faults.append(f"LaunchBatchRole: an instance or volume could be launched without the tag spawn:{tag}")
     for name, rule in of_type("AWS::Events::Rule").items():
         for target in rule["Properties"]["Targets"]:
             if not target.get("DeadLetterConfig"):
                 faults.append(f"{name}: what cannot be delivered is lost without a DeadLetterConfig")
-    faults += check_alarms(of_type("AWS::CloudWatch::Alarm"))
     sources = re.findall(r"Queue: !GetAtt (\w+)\.Arn", text)
     for name in sources:
         if not resources[name]["Properties"].get("RedrivePolicy"):

@@ -106,10 +106,19 @@ def lost(error):
     ).encode()
 
 
-def serve(name, service):
-    """Adds a service that MiniStack does not have: a module with the `TARGET` of its requests and their handler."""
+def serve(name, service, of_state_machines=None):
+    """Adds a service that MiniStack does not have: a module with the `TARGET` of its requests and their handler, and if state
+    machines call it, its name in their integrations."""
     import ministack.app
     from ministack.core import router
+    from ministack.services import stepfunctions
+
+    if of_state_machines:
+        stepfunctions._AWS_SDK_SERVICE_MAP[of_state_machines] = {
+            "target_prefix": service.TARGET,
+            "protocol": "json",
+            "service_key": name,
+        }
 
     router.SERVICE_PATTERNS[name] = {"target_prefixes": [service.TARGET]}
     ministack.app.SERVICE_HANDLERS[name] = service.handle
@@ -126,12 +135,14 @@ def main():
     import ministack.app
 
     import corrections
+    import cost_explorer
     import price_list
     from service_quotas import ServiceQuotas
 
     corrections.apply()
     serve("pricing", price_list)
     serve("servicequotas", ServiceQuotas(options.ec2))
+    serve("ce", cost_explorer, of_state_machines="costexplorer")
     ministack.app.SERVICE_HANDLERS["ec2"] = Ec2(options.ec2).handle
     sys.argv[1:] = []
     ministack.app.main()

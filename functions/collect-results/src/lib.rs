@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use spawn_core::cost::{self, Changes, Settlement};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::launch;
 use spawn_core::ledger::{self, Condition, Ledger, LedgerError, Write, path};
 use spawn_core::ports::{EndInstances, InAccounts, Objects};
+use spawn_core::prices::{PriceRow, price_pk};
+use spawn_core::region::Region;
 use spawn_core::rows::{LaneRow, MemberRow, SweepRow, shard_pk, sweep_key, sweep_pk};
 use spawn_core::settle;
 use spawn_core::state::{Counts, SweepStatus};
@@ -64,12 +67,13 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
     }
     let status = settle::final_status(&sweep, &counts);
     let ended_at = sweep.ended_at.unwrap_or(now);
-    let output = settle::output(&sweep, status, &counts, &members, ended_at);
+    let cost = settled_cost(ports.ledger, &members, ended_at).await?;
+    let output = settle::output(&sweep, status, &counts, &members, &cost, ended_at);
     if sweep.status.is_ended() {
         return Ok(output);
     }
-    write_files(ports, &sweep, &output, &members, ended_at).await?;
-    close(ports.ledger, &sweep, status, now).await?;
+    write_files(ports, &sweep, &output, &members, &cost, ended_at).await?;
+    close(ports.ledger, &sweep, status, &cost, now).await?;
     delete_templates(ports, &sweep).await;
     tracing::info!(%sweep_id, %status, members = members.len(), "sweep settled");
     // Another settlement may have been faster, with its own end: answer what the ledger says.
@@ -80,8 +84,32 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
         sweep.status,
         &counts,
         &members,
+        &cost,
         ended_at,
     ))
+}
+
+/// What all instances have cost, spot by the prices that were in force while they ran.
+async fn settled_cost(
+    ledger: &impl Ledger,
+    members: &[MemberRow],
+    ended_at: u64,
+) -> Result<Settlement, FunctionError> {
+    let regions: BTreeSet<Region> = members
+        .iter()
+        .flat_map(|member| member.spent.iter().map(|spent| spent.region))
+        .collect();
+    let mut changes = Changes::new();
+    for region in regions {
+        let rows: Vec<PriceRow> = ledger::load_all(ledger, &price_pk(&region), "").await?;
+        let of_region = rows
+            .into_iter()
+            .map(|row| ((region, row.item), row.changes));
+        changes.extend(of_region.filter(|(_, changes)| !changes.is_empty()));
+    }
+    cost::settle(members, &changes, ended_at).ok_or_else(|| {
+        FunctionError::Bug("the cost of the sweep is beyond what can be counted".to_owned())
+    })
 }
 
 /// All members of a sweep, by index.
@@ -101,6 +129,7 @@ async fn write_files<L, E, O: Objects>(
     sweep: &SweepRow,
     output: &Value,
     members: &[MemberRow],
+    cost: &Settlement,
     ended_at: u64,
 ) -> Result<(), FunctionError> {
     let results = results(ports.objects, sweep, members).await?;
@@ -117,7 +146,7 @@ async fn write_files<L, E, O: Objects>(
         .objects
         .put_object(bucket, &settle::results_key(sweep), "text/csv", table)
         .await?;
-    let manifest = settle::manifest(sweep, output, members, ended_at);
+    let manifest = settle::manifest(sweep, output, members, cost, ended_at);
     let manifest = serde_json::to_vec_pretty(&manifest)
         .map_err(|error| FunctionError::Bug(error.to_string()))?;
     ports
@@ -172,13 +201,16 @@ async fn close(
     ledger: &impl Ledger,
     sweep: &SweepRow,
     status: SweepStatus,
+    cost: &Settlement,
     now: u64,
 ) -> Result<(), FunctionError> {
+    let settled = serde_json::to_value(cost).map_err(|e| FunctionError::Bug(e.to_string()))?;
     let write = Write::Update {
         key: sweep_key(&sweep.sweep_id),
         set: vec![
             (path(&["status"]), Value::from(status.as_str())),
             (path(&["ended_at"]), Value::from(now)),
+            (path(&["settled"]), settled),
         ],
         remove: Vec::new(),
         add: Vec::new(),

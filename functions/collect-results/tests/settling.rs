@@ -78,7 +78,10 @@ async fn results_become_columns_and_the_status_tells_of_failures() {
     assert_eq!(output["counts"]["completed"], 1);
     assert_eq!(output["counts"]["failed"], 2);
     assert_eq!(output["duration_s"], 9);
-    assert_eq!(output["cost_usd"], Value::Null);
+    // Three instances for the minute that is billed at least, with volumes and addresses.
+    assert_eq!(output["cost_usd"].to_string(), "0.004548");
+    assert_eq!(output["cost"]["by_region"]["us-east-1"], "$0.004548");
+    assert_eq!(output["cost"]["incomplete"], Value::Null);
     assert_eq!(
         table(&world),
         "index,name,param.index,state,exit_code,reason_code,score,note\n\

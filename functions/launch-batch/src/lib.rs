@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use spawn_core::boot::Home;
+use spawn_core::budget::{self, Room};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::launch::{self, Closing, Step};
@@ -100,6 +101,9 @@ pub async fn handle<L: Ledger, E: InAccounts + LaunchInstances>(
     })
 }
 
+/// Seconds until a lane asks again whether a budget has room: instances end at any time, and nobody tells it.
+const BUDGET_WAIT_S: u64 = 30;
+
 struct Run<'a, L, E> {
     ports: &'a Ports<'a, L, E>,
     now: u64,
@@ -179,7 +183,22 @@ impl<L: Ledger, E: InAccounts + LaunchInstances> Run<'_, L, E> {
             Ok(lane) => lane,
             Err(output) => return Ok(output),
         };
-        let (attempt, writes) = launch::begin(sweep, &lane, &batch, count, self.now)?;
+        let standing = budget::standing(self.ports.ledger, sweep, &lane.lane, self.now).await?;
+        let each = lane.prices.commitment(batch.shape);
+        let count = match budget::room(sweep, &standing, each, count) {
+            Room::For(count) => count,
+            Room::Later => {
+                tracing::info!(sweep_id = %sweep.sweep_id, lane = %lane.lane, "no room in a budget");
+                return Ok(answer(Next::Wait, BUDGET_WAIT_S, 0, &lane));
+            }
+            Room::Never(words) => {
+                let mut stopped = lane.clone();
+                stopped.stopped = Some(words);
+                self.ports.ledger.commit(vec![stopped.replace()?]).await?;
+                return Ok(answer(Next::Launch, 0, 0, &lane));
+            }
+        };
+        let (attempt, writes) = launch::begin(sweep, &lane, &batch, count, &standing, self.now)?;
         self.ports.ledger.commit(writes).await?;
         tracing::info!(
             sweep_id = %sweep.sweep_id,

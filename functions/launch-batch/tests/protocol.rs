@@ -234,7 +234,7 @@ async fn a_refused_launch_fails_the_lanes_members_with_ec2s_words() {
 async fn a_spent_token_is_looked_up_and_not_launched_again() {
     let world = World::new(&sweep(30, &[LANE], None)).await;
     // Template, intent and call happen, then the process dies before it records anything.
-    let call = 10;
+    let call = 11;
     world.faults.arm(Some(Death {
         call,
         when: When::After,

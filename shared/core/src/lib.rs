@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod boot;
+pub mod budget;
 pub mod clock;
 pub mod control;
 pub mod cost;

@@ -22,8 +22,6 @@ pub enum Unit {
     Count,
     /// A span of time in ms.
     Milliseconds,
-    /// A share of a hundred.
-    Percent,
     /// An amount in micro-dollars, published in US dollars: CloudWatch knows no unit of money.
     Dollars,
 }
@@ -35,7 +33,6 @@ impl Unit {
         match self {
             Self::Count => "Count",
             Self::Milliseconds => "Milliseconds",
-            Self::Percent => "Percent",
             Self::Dollars => "None",
         }
     }
@@ -44,7 +41,7 @@ impl Unit {
     #[must_use]
     pub fn publish(self, value: i64) -> Value {
         match self {
-            Self::Count | Self::Milliseconds | Self::Percent => Value::from(value),
+            Self::Count | Self::Milliseconds => Value::from(value),
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "exact up to nine thousand million dollars"
@@ -100,12 +97,6 @@ metrics! {
     CostUsd => "cost_usd", Dollars;
     /// What live instances may cost at most.
     CommittedUsd => "committed_usd", Dollars;
-    /// Of the live sweep with the largest share of failed members, how many of a hundred.
-    MaxFailedPercent => "max_failed_percent", Percent;
-    /// What the most expensive live sweep has cost so far.
-    MaxSweepCostUsd => "max_sweep_cost_usd", Dollars;
-    /// Sweeps that should be launching, and are not.
-    StuckSweeps => "stuck_sweeps", Count;
     /// Sweeps that are not over.
     LiveSweeps => "live_sweeps", Count;
     /// Sweeps whose counts are not those of their members: a defect.
@@ -116,6 +107,14 @@ metrics! {
     LaunchThrottles => "launch_throttles", Count;
     /// Pools that were found without capacity.
     PoolsDry => "pools_dry", Count;
+    /// Live sweeps whose cost was assessed.
+    CostChecks => "cost_checks", Count;
+    /// Live sweeps whose cost could not be assessed.
+    CostChecksFailed => "cost_checks_failed", Count;
+    /// Sweeps that spend faster than was planned, or more than was committed.
+    CostAnomalies => "cost_anomalies", Count;
+    /// What budgets asked for: to tell, to hold, to drain.
+    BudgetDecisions => "budget_decisions", Count;
     /// Changes of records that Route 53 has taken.
     DnsChanges => "dns_changes", Count;
     /// Calls by which it has taken them.

@@ -72,6 +72,7 @@ pub fn planned_again(member: &MemberRow) -> MemberRow {
         shape: member.shape,
         reason,
         tries,
+        spent: member.spent.clone(),
         ..MemberRow::planned(
             member.sweep_id.clone(),
             member.shards,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::boot::parameter_text;
 use crate::clock;
+use crate::cost::Settlement;
 use crate::ending::EndCode;
 use crate::rows::{MemberRow, SweepRow, Try};
 use crate::state::{Counts, MemberState, SweepStatus};
@@ -73,6 +74,7 @@ pub fn output(
     status: SweepStatus,
     counts: &Counts,
     members: &[MemberRow],
+    cost: &Settlement,
     ended_at: u64,
 ) -> Value {
     let bucket = &sweep.results_bucket;
@@ -86,8 +88,9 @@ pub fn output(
         "status": status,
         "counts": counts,
         "duration_s": ended_at.saturating_sub(sweep.started_at) / 1000,
-        "cost_usd": null,
-        "cost_note": "prices are not known to this version",
+        "cost_usd": cost_usd(cost),
+        "cost_note": cost.gaps(),
+        "cost": cost.to_output(),
         "drained_because": sweep.drain.as_ref().map(|drain| drain.reason.clone()),
         "manifest": format!("s3://{bucket}/{}", manifest_key(sweep)),
         "results": format!("s3://{bucket}/{}", results_key(sweep)),
@@ -95,12 +98,32 @@ pub fn output(
     })
 }
 
+/// The sum in US dollars, exact to the micro-dollar; `null` when no instance has a price and there were some: that is not 0.
+fn cost_usd(cost: &Settlement) -> Value {
+    if cost.instances == 0 && !cost.is_complete() {
+        return Value::Null;
+    }
+    let text = cost.total.to_string();
+    serde_json::from_str(text.trim_start_matches('$')).unwrap_or(Value::Null)
+}
+
 /// The manifest: the output, and every member with what became of it.
 #[must_use]
-pub fn manifest(sweep: &SweepRow, output: &Value, members: &[MemberRow], ended_at: u64) -> Value {
+pub fn manifest(
+    sweep: &SweepRow,
+    output: &Value,
+    members: &[MemberRow],
+    cost: &Settlement,
+    ended_at: u64,
+) -> Value {
     let members: Vec<Value> = members
         .iter()
-        .map(|member| member_entry(sweep, member))
+        .map(|member| {
+            let mut entry = member_entry(sweep, member);
+            let amount = cost.by_member.get(&member.index);
+            entry["cost"] = Value::from(amount.map(ToString::to_string));
+            entry
+        })
         .collect();
     json!({
         "sweep_id": sweep.sweep_id,

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::account::Place;
+use crate::budget::Releases;
+use crate::cost;
 use crate::errors::FunctionError;
 use crate::ids::{InstanceArn, LaneId, SweepId};
 use crate::launch::{self, slot_change};
 use crate::ledger::{
-    self, Condition, Expect, Ledger, LedgerError, Path, Stored, Versioned, Write, path, require_all,
+    self, Condition, Expect, Ledger, LedgerError, Path, Stored, TRANSACTION_ITEMS_MAX, Versioned,
+    Write, path, require_all,
 };
 use crate::lifecycle::{Circumstances, Observation, observe};
 use crate::ports::{CloudInstance, InAccounts, ListInstances, WakeExecutions};
@@ -70,15 +73,22 @@ pub async fn apply(
         }
     }
     for (sweep, instances) in by_sweep {
-        for chunk in instances.chunks(MEMBERS_MAX) {
-            apply_chunk(ledger, &sweep, chunk, observations, now, &mut applied).await?;
+        let mut waiting: Vec<&[InstanceRow]> = instances.chunks(MEMBERS_MAX).rev().collect();
+        while let Some(chunk) = waiting.pop() {
+            let is_done =
+                apply_chunk(ledger, &sweep, chunk, observations, now, &mut applied).await?;
+            if !is_done {
+                let (first, second) = chunk.split_at(chunk.len() / 2);
+                waiting.extend([second, first]);
+            }
         }
         applied.sweeps.insert(sweep);
     }
     Ok(applied)
 }
 
-/// Applies what was observed of some instances of one sweep, in one transaction.
+/// Applies what was observed of some instances of one sweep, in one transaction. Answers whether it did: so many standing
+/// budgets may get something back that it would be too large, and nothing is written then. That of one member never is.
 async fn apply_chunk(
     ledger: &impl Ledger,
     sweep_id: &SweepId,
@@ -86,7 +96,7 @@ async fn apply_chunk(
     observations: &[(InstanceArn, Observation)],
     now: u64,
     applied: &mut Applied,
-) -> Result<(), FunctionError> {
+) -> Result<bool, FunctionError> {
     for _ in 0..TRIES_MAX {
         let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
         let keys: Vec<_> = instances
@@ -97,6 +107,7 @@ async fn apply_chunk(
         let mut changes = Changes::default();
         let mut to_stop = Vec::new();
         let mut changed = 0;
+        let mut releases = Releases::default();
         let members = require_all::<MemberRow>(ledger, keys).await?;
         let on_complete = on_complete(ledger, &members).await?;
         for (instance, before) in instances.iter().zip(members) {
@@ -121,7 +132,12 @@ async fn apply_chunk(
                 .filter(|(arn, _)| *arn == instance.instance);
             for (_, observation) in seen.by_ref() {
                 match observe(&after, observation, &around) {
-                    Ok(Some(next)) => after = next,
+                    Ok(Some(mut next)) => {
+                        if let Some(back) = cost::note(&after, &mut next, now) {
+                            releases.add(back.committed, back.billed, &back.charged_to);
+                        }
+                        after = next;
+                    }
                     Ok(None) => {}
                     Err(illegal) => applied.illegal.push(format!("{sweep_id}: {illegal}")),
                 }
@@ -149,6 +165,10 @@ async fn apply_chunk(
             }
         }
         writes.extend(changes.write(sweep_id));
+        let writes = releases.into_writes(sweep_id, writes);
+        if writes.len() > TRANSACTION_ITEMS_MAX && instances.len() > 1 {
+            return Ok(false);
+        }
         if !writes.is_empty() {
             match ledger.commit(writes).await {
                 Ok(()) => {}
@@ -158,7 +178,7 @@ async fn apply_chunk(
         }
         applied.changed += changed;
         applied.to_stop.extend(to_stop);
-        return Ok(());
+        return Ok(true);
     }
     Err(FunctionError::Conflict(format!(
         "the members of {sweep_id} changed {TRIES_MAX} times while they were written"

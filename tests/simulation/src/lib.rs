@@ -34,7 +34,7 @@ pub use ledger::MemoryLedger;
 pub use objects::MemoryObjects;
 pub use offers::Offers;
 pub use prices::PriceLists;
-pub use world::{Executions, World, lane, sweep};
+pub use world::{COMMITMENT, Executions, World, lane, sweep};
 
 /// When a run on virtual time begins: 2026-01-01T00:00:00Z, in ms since 1970.
 #[cfg(feature = "control-plane")]

@@ -9,6 +9,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch;
 use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored};
+use spawn_core::money::MicroDollars;
 use spawn_core::policy::{OnFailure, Retries};
 use spawn_core::ports::{
     BadEnd, InAccounts, LaunchInstances, LaunchRequest, ServiceError, WakeExecutions,
@@ -16,7 +17,8 @@ use spawn_core::ports::{
 };
 use spawn_core::rows::{
     BatchRow, LanePrices, LaneRow, MemberRow, OnBudget, OnComplete, ProgramRow, RetryRow, Shape,
-    SweepRow, batch_key, lane_key, program_key, shard_count, shard_pk, sweep_key, sweep_pk,
+    SweepRow, TypePrices, batch_key, lane_key, program_key, shard_count, shard_pk, sweep_key,
+    sweep_pk,
 };
 use spawn_core::state::{Counts, Ended, MemberState, SweepStatus};
 
@@ -260,7 +262,7 @@ impl World {
         let cloud = self.cloud.of(lane_id.account);
         cloud.ensure_template(&lane_id.region, &template).await?;
         let count = sweep.free_slots(&lane_id.region).min(batch.pending.len());
-        let (attempt, intent) = launch::begin(&sweep, &lane, &batch, count, 1_000)?;
+        let (attempt, intent) = launch::begin(&sweep, &lane, &batch, count, &[], 1_000)?;
         self.ledger.commit(intent).await?;
         let request = LaunchRequest {
             region: lane_id.region,
@@ -348,6 +350,27 @@ impl World {
                 retries.len()
             ));
         }
+        let charged: i64 = members
+            .iter()
+            .flat_map(|member| &member.spent)
+            .filter_map(|spent| spent.billed.or(spent.committed))
+            .map(|amount| amount.0)
+            .sum();
+        if sweep.charged != charged {
+            wrong.push(format!(
+                "charged is {}, bills and commitments are {charged}",
+                sweep.charged
+            ));
+        }
+        let billed: i64 = members
+            .iter()
+            .flat_map(|member| &member.spent)
+            .filter_map(|spent| spent.billed)
+            .map(|amount| amount.0)
+            .sum();
+        if sweep.billed != billed {
+            wrong.push(format!("billed is {}, bills are {billed}", sweep.billed));
+        }
         let in_batches = batches.iter().flat_map(|b| b.pending.iter());
         let waiting: Vec<u32> = in_batches.chain(retries.iter().map(|r| r.index)).collect();
         if waiting.len() != waiting.iter().collect::<BTreeSet<_>>().len() {
@@ -411,7 +434,7 @@ fn planned_rows(sweep: &SweepRow) -> Vec<Result<Row, LedgerError>> {
                 peers: Vec::new(),
                 movable_shapes: 0,
                 opportunistic: false,
-                prices: LanePrices::default(),
+                prices: prices(),
             }
             .row(),
         );
@@ -419,6 +442,27 @@ fn planned_rows(sweep: &SweepRow) -> Vec<Result<Row, LedgerError>> {
     }
     rows
 }
+
+/// What the world's instances cost: each is committed with two dollars.
+fn prices() -> LanePrices {
+    let type_prices = |micros| TypePrices {
+        on_demand: Some(MicroDollars(micros)),
+        spot: Some(MicroDollars(micros / 4)),
+        spot_in: BTreeMap::new(),
+    };
+    LanePrices {
+        types: [("c5.large", 85_000), ("m5.large", 96_000)]
+            .map(|(name, micros)| (name.to_owned(), type_prices(micros)))
+            .into(),
+        gib_month: Some(MicroDollars(80_000)),
+        public_ipv4_hour: Some(MicroDollars(5_000)),
+        gib: vec![Some(8)],
+        commitments: vec![Some(COMMITMENT)],
+    }
+}
+
+/// What budgets are charged with for each instance of the world.
+pub const COMMITMENT: MicroDollars = MicroDollars(2_000_000);
 
 fn shape() -> Shape {
     Shape {

@@ -1,4 +1,4 @@
-//! What instances cost: bills by EC2's rules, and what is committed before an instance runs.
+//! What instances cost: bills by EC2's rules, what is committed before an instance runs, and what sweeps have cost.
 //!
 //! Amounts are whole micro-dollars. Each part of a bill (instance, volume, public address) is summed exactly and rounded up
 //! to a micro-dollar once, at its end; a total is the sum of its parts, so nothing is lost or counted twice between them.
@@ -6,9 +6,19 @@
 mod bill;
 mod commitment;
 mod exact;
+mod guard;
 mod history;
+mod report;
+mod settlement;
+mod size;
+mod spent;
 mod text;
 
 pub use bill::{Bill, BillError, Line, Rule, bill};
 pub use commitment::{Commitment, commitment};
+pub use guard::{Assessment, Decision, LEVELS, assess, message};
 pub use history::{EndedBy, History, PriceFrom, Run, Volume};
+pub use report::{BillLine, Report, explain};
+pub use settlement::{Changes, Settlement, changes_of, settle};
+pub use size::{Bound, Utilisation, bound, candidates, capacity};
+pub use spent::{Release, Spent, note};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::boot::{self, Home};
+use crate::budget::{Charges, Releases, Standing};
 use crate::ending::EndCode;
 use crate::ids::ClientToken;
 use crate::launch::ladder;
@@ -12,8 +13,8 @@ use crate::ledger::{Condition, LedgerError, Stored, Versioned, Write, path};
 use crate::ports::{CloudInstance, Template};
 use crate::ranges::Indices;
 use crate::rows::{
-    AttemptRow, AttemptState, BatchRow, InstanceRow, LaneRow, MemberRow, OpenAttempt, ProgramRow,
-    SweepRow, count_move, sweep_key,
+    AttemptCosts, AttemptRow, AttemptState, BatchRow, InstanceRow, LaneRow, MemberRow, OpenAttempt,
+    ProgramRow, SweepRow, count_move, sweep_key,
 };
 use crate::state::{MemberState, SweepStatus};
 
@@ -37,8 +38,8 @@ pub fn template_name(lane: &LaneRow, shape: u32) -> String {
 
 /// Begins an attempt for the first `count` pending members of `batch`: the attempt, and the writes of its intent.
 ///
-/// The writes fail when the sweep no longer launches, when another launcher took the slots, or when this lane has another
-/// attempt under way.
+/// The writes fail when the sweep no longer launches, when another launcher took the slots or what was left of a budget, or
+/// when this lane has another attempt under way.
 ///
 /// # Errors
 /// When a row cannot be written as JSON, or the batch names a shape that the lane does not have.
@@ -47,6 +48,7 @@ pub fn begin(
     lane: &LaneRow,
     batch: &BatchRow,
     count: u32,
+    standing: &[Standing],
     now: u64,
 ) -> Result<(AttemptRow, Vec<Write>), LedgerError> {
     let corrupt = |problem: &str| LedgerError::Corrupt {
@@ -89,6 +91,7 @@ pub fn begin(
         error: None,
         launched: 0,
         created_at: now,
+        costs: AttemptCosts::of(lane, batch.shape, standing),
     };
     let mut lane = lane.clone();
     lane.open_attempt = Some(OpenAttempt {
@@ -101,6 +104,11 @@ pub fn begin(
     batch.attempts = number;
     let slots = take_slots(sweep, &lane, attempt.members.len());
     let writes = vec![attempt.create()?, batch.replace()?, lane.replace()?, slots];
+    let mut charges = Charges::default();
+    if let Some(amount) = attempt.costs.commitment(attempt.members.len()) {
+        charges.reserve(amount, standing);
+    }
+    let writes = charges.into_writes(sweep, writes);
     Ok((attempt, writes))
 }
 
@@ -209,6 +217,9 @@ pub fn record(
             member.addresses = instance.addresses.clone();
             member.attempt = Some(attempt.token.clone());
             member.launched_at = Some(instance.launched_at);
+            member
+                .spent
+                .push(attempt.costs.spent(instance, program.ttl_s));
             member.ttl_deadline = program.ttl_s.map(|ttl| instance.launched_at + ttl * 1000);
             let assignment = boot::assignment(sweep, &member, program).map_err(|error| {
                 LedgerError::Corrupt {
@@ -299,6 +310,8 @@ pub fn close(
     attempt.launched = launched;
     attempt.error = closing.error;
     let mut writes = Vec::with_capacity(4);
+    let mut releases = Releases::default();
+    attempt.costs.give_back(unfilled.len(), &mut releases);
     if !unfilled.is_empty() {
         writes.push(Write::Update {
             key: sweep_key(&lane.sweep_id),
@@ -310,8 +323,9 @@ pub fn close(
     }
     writes.push(attempt.replace()?);
     writes.push(batch.replace()?);
+    let sweep_id = lane.sweep_id.clone();
     writes.push(lane.replace()?);
-    Ok(writes)
+    Ok(releases.into_writes(&sweep_id, writes))
 }
 
 /// Members that [`give_up`] takes at once: one write each, and three for batch, lane and sweep.

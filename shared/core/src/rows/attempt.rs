@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{OpenAttempt, sweep_pk, versioned};
+use super::{AttemptCosts, OpenAttempt, sweep_pk, versioned};
 use crate::ids::{ClientToken, LaneId, Market, SweepId};
 use crate::ledger::{Key, Stored};
 use crate::ranges::Indices;
@@ -85,6 +85,9 @@ pub struct AttemptRow {
     pub launched: u32,
     /// When it was begun, in ms since 1970.
     pub created_at: u64,
+    /// What its instances cost, and what was charged for them.
+    #[serde(default)]
+    pub costs: AttemptCosts,
 }
 
 /// One step of the ladder of a shape: a pool of EC2 capacity.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Addresses, shard_pk, versioned};
+use crate::cost::Spent;
 use crate::ending::EndCode;
 use crate::ids::{ClientToken, InstanceArn, LaneId, Market, SweepId};
 use crate::ledger::{Key, Stored};
@@ -84,6 +85,9 @@ pub struct MemberRow {
     /// How its earlier tries ended, the first one first. All else in this row is of the try that is under way, or the last.
     #[serde(default)]
     pub tries: Vec<Try>,
+    /// What its instances cost, those of earlier tries first. Written when a launch is recorded, and by who applies observations.
+    #[serde(default)]
+    pub spent: Vec<Spent>,
 }
 
 /// A try of a member that is over, after which it was tried again.
@@ -169,6 +173,7 @@ impl MemberRow {
             exit_code: None,
             result_key: None,
             tries: Vec::new(),
+            spent: Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod attempt;
+mod attempt_costs;
 mod instance;
 mod lane;
 mod lane_prices;
@@ -12,6 +13,7 @@ mod sweep;
 
 pub use addresses::Addresses;
 pub use attempt::{AttemptRow, AttemptState, BatchRow, Rung, attempt_key, batch_key};
+pub use attempt_costs::AttemptCosts;
 pub use instance::{InstanceRow, Report, instance_key};
 pub use lane::{Efa, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, lane_key, slot_key};
 pub use lane_prices::{LanePrices, TypePrices};

@@ -1,0 +1,86 @@
+//! cost-guard: what live sweeps have run up and will, what is to be done about it, and reports of what was spent. It decides
+//! and answers; the state machines that call it tell people and drain sweeps.
+
+mod budgets;
+mod check;
+mod read;
+mod reports;
+mod sizes;
+
+use serde::Deserialize;
+use serde_json::Value;
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::SweepId;
+use spawn_core::ledger::Ledger;
+use spawn_core::metrics::Measured;
+use spawn_core::ports::AskPrices;
+
+/// What the state machines and the schedule ask.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Input {
+    /// Assesses every live sweep. Answers the decisions that somebody has to carry out.
+    Check {},
+    /// Notes that people were told of a share of a sweep's budget.
+    Told {
+        /// The sweep.
+        sweep_id: SweepId,
+        /// The share in percent.
+        percent: u8,
+    },
+    /// Asks AWS again for every price that is known, before it is too old.
+    RefreshPrices {},
+    /// Sets, changes or removes a standing budget.
+    SetBudget(budgets::SetBudget),
+    /// What was spent in a day, by sweep, type, owner and project.
+    Report(reports::ReportInput),
+    /// The days that a sweep's bill is in.
+    Period {
+        /// The sweep.
+        sweep_id: SweepId,
+    },
+    /// The ledger against the bill.
+    Reconcile(reports::ReconcileInput),
+    /// The types of a sweep, and when they ran.
+    Types {
+        /// The sweep.
+        sweep_id: SweepId,
+    },
+    /// The cheaper types that would have done.
+    RightSize(sizes::RightSizeInput),
+}
+
+/// What the handler needs of the outside.
+pub struct Ports<'a, L, A> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// AWS's prices.
+    pub prices: &'a A,
+    /// How old AWS's prices may be, in ms.
+    pub price_age_ms_max: u64,
+}
+
+/// Does what is asked at `now` (ms since 1970): the answer, and what was measured.
+///
+/// # Errors
+/// When the ledger does not answer, or what is asked for is not there. Repeatable.
+pub async fn handle<L: Ledger, A: AskPrices>(
+    input: Input,
+    ports: &Ports<'_, L, A>,
+    now: u64,
+) -> Result<(Value, Measured), FunctionError> {
+    let quiet = |answer| (answer, Measured::new());
+    Ok(match input {
+        Input::Check {} => check::all(ports, now).await?,
+        Input::Told { sweep_id, percent } => {
+            quiet(check::told(ports.ledger, &sweep_id, percent).await?)
+        }
+        Input::RefreshPrices {} => quiet(check::refresh(ports, now).await?),
+        Input::SetBudget(request) => quiet(budgets::set(ports.ledger, request, now).await?),
+        Input::Report(request) => quiet(reports::report(ports.ledger, &request, now).await?),
+        Input::Period { sweep_id } => quiet(reports::period(ports.ledger, &sweep_id, now).await?),
+        Input::Reconcile(request) => quiet(reports::reconcile(ports.ledger, &request, now).await?),
+        Input::Types { sweep_id } => quiet(sizes::types(ports.ledger, &sweep_id, now).await?),
+        Input::RightSize(request) => quiet(sizes::right_size(ports, &request, now).await?),
+    })
+}

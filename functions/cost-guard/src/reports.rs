@@ -1,0 +1,136 @@
+//! Reports of what was spent, from the ledger at once, and the ledger against the bill.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use spawn_core::clock::{self, DAY_MS};
+use spawn_core::cost::{BillLine, Report, explain, settle};
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::SweepId;
+use spawn_core::ledger::Ledger;
+use spawn_core::state::SweepStatus;
+
+use crate::read;
+
+/// The statuses of every sweep that can have cost something.
+const ALL: [SweepStatus; 8] = [
+    SweepStatus::Launching,
+    SweepStatus::Running,
+    SweepStatus::Draining,
+    SweepStatus::Completed,
+    SweepStatus::CompletedWithFailures,
+    SweepStatus::Failed,
+    SweepStatus::Cancelled,
+    SweepStatus::OverBudget,
+];
+
+/// Which day.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportInput {
+    /// The day in UTC, such as `2026-01-22`; missing or null: the day before this one.
+    #[serde(default)]
+    day: Option<String>,
+}
+
+/// What was spent on a day: the sum of the parts of bills that fall into it.
+pub(crate) async fn report(
+    ledger: &impl Ledger,
+    request: &ReportInput,
+    now: u64,
+) -> Result<Value, FunctionError> {
+    let day = request
+        .day
+        .clone()
+        .unwrap_or_else(|| clock::day(now.saturating_sub(DAY_MS)));
+    let start = clock::parse_iso(&format!("{day}T00:00:00Z"))
+        .ok_or_else(|| FunctionError::Config(format!("`{day}` is no day such as 2026-01-22")))?;
+    let end = start + DAY_MS;
+    let mut report = Report::new(start, end);
+    for sweep_id in read::sweep_ids(ledger, &ALL).await? {
+        let sweep = read::sweep(ledger, &sweep_id).await?;
+        // An instance that was stopped at the end of its member may go on costing: so no sweep that began is left out
+        // unless it ended long before.
+        let is_outside =
+            sweep.started_at >= end || sweep.ended_at.is_some_and(|ended| ended < start);
+        if is_outside {
+            continue;
+        }
+        let members = read::members(ledger, &sweep).await?;
+        let changes = read::changes(ledger, &members).await?;
+        report.add(&sweep, &members, &changes, now);
+    }
+    Ok(json!({"day": day, "next_day": clock::day(end), "report": report.to_output()}))
+}
+
+/// The days that a sweep's bill is in, as Cost Explorer takes them: the end is not in the span.
+pub(crate) async fn period(
+    ledger: &impl Ledger,
+    sweep_id: &SweepId,
+    now: u64,
+) -> Result<Value, FunctionError> {
+    let sweep = read::sweep(ledger, sweep_id).await?;
+    let end = sweep.ended_at.unwrap_or(now);
+    Ok(json!({
+        "sweep_id": sweep_id,
+        "start": clock::day(sweep.started_at),
+        "end": clock::day(end + DAY_MS),
+    }))
+}
+
+/// What the bill says.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReconcileInput {
+    /// The sweep.
+    sweep_id: SweepId,
+    /// `ResultsByTime` of Cost Explorer's GetCostAndUsage, grouped by usage type.
+    #[serde(default)]
+    bill: Value,
+}
+
+/// Compares the ledger with the bill of a sweep, category by category.
+pub(crate) async fn reconcile(
+    ledger: &impl Ledger,
+    request: &ReconcileInput,
+    now: u64,
+) -> Result<Value, FunctionError> {
+    let sweep = read::sweep(ledger, &request.sweep_id).await?;
+    let members = read::members(ledger, &sweep).await?;
+    let changes = read::changes(ledger, &members).await?;
+    let settled = settle(&members, &changes, now)
+        .ok_or_else(|| FunctionError::Bug("the sum is beyond what can be counted".to_owned()))?;
+    let (lines, is_estimated) = lines(&request.bill);
+    Ok(explain(&sweep, &settled, &lines, is_estimated, now))
+}
+
+/// The lines of Cost Explorer's answer, whichever way it writes its keys.
+fn lines(results: &Value) -> (Vec<BillLine>, bool) {
+    let mut lines = Vec::new();
+    let mut is_estimated = false;
+    for result in results.as_array().into_iter().flatten() {
+        is_estimated |= result
+            .get("Estimated")
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
+        for group in result
+            .get("Groups")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let usage = group
+                .pointer("/Keys/0")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let amount = group
+                .pointer("/Metrics/UnblendedCost/Amount")
+                .and_then(Value::as_str);
+            if let Some(amount) = amount.and_then(BillLine::amount) {
+                lines.push(BillLine {
+                    usage_type: usage.to_owned(),
+                    amount,
+                });
+            }
+        }
+    }
+    (lines, is_estimated)
+}

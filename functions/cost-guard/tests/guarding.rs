@@ -1,0 +1,169 @@
+//! Checks of live sweeps, standing budgets and reports.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not recognised as tests"
+)]
+
+use cost_guard::{Input, Ports, handle};
+use serde_json::{Value, json};
+use simulation::{PriceLists, World, sweep};
+use spawn_core::lifecycle::Observation;
+use spawn_core::money::MicroDollars;
+use spawn_core::ports::InstanceState;
+use spawn_core::rows::OnBudget;
+use spawn_core::track;
+
+const LANE: &str = "us-east-1.on-demand";
+const HOUR: u64 = 3_600_000;
+
+async fn ask(world: &World, input: Value, now: u64) -> Value {
+    let ports = Ports {
+        ledger: &world.ledger,
+        prices: &PriceLists::default(),
+        price_age_ms_max: 48 * HOUR,
+    };
+    let input: Input = serde_json::from_value(input).unwrap();
+    handle(input, &ports, now).await.unwrap().0
+}
+
+/// Ten members that run since the first second, under a budget.
+async fn running(budget: i64, on_budget: OnBudget) -> World {
+    let mut row = sweep(10, &[LANE], None);
+    row.budget = Some(MicroDollars(budget));
+    row.on_budget = on_budget;
+    row.topics = vec!["arn:aws:sns:us-east-1:000000000000:spawn-costs".to_owned()];
+    let world = World::new(&row).await;
+    let observations: Vec<_> = world
+        .launch_first_batch()
+        .await
+        .into_iter()
+        .map(|arn| (arn, Observation::State(InstanceState::Running, None)))
+        .collect();
+    track::apply(&world.ledger, &observations, 1_000)
+        .await
+        .unwrap();
+    world
+}
+
+#[tokio::test]
+async fn shares_of_a_budget_are_told_once_held_at_eighty_and_drained_at_a_hundred() {
+    // An hour of ten c5.large with volumes and addresses costs about $0.91.
+    let world = running(20_000_000, OnBudget::Drain).await;
+    let check = async |now| ask(&world, json!({"check": {}}), now).await;
+    assert_eq!(check(HOUR).await["decisions"], json!([]));
+    let told = check(12 * HOUR).await;
+    let decision = &told["decisions"][0];
+    assert_eq!(
+        (&decision["percent"], &decision["drain"]),
+        (&json!(50), &json!(false))
+    );
+    assert!(
+        decision["message"]
+            .as_str()
+            .unwrap()
+            .contains("of the budget of $20.00 are spent"),
+        "{decision}"
+    );
+    // Until it is noted that people were told, they are told again.
+    assert_eq!(check(12 * HOUR + 1).await["decisions"][0]["percent"], 50);
+    ask(
+        &world,
+        json!({"told": {"sweep_id": world.sweep_id, "percent": 50}}),
+        12 * HOUR,
+    )
+    .await;
+    assert_eq!(check(12 * HOUR + 2).await["decisions"], json!([]));
+    assert!(world.sweep().await.held.is_none());
+    assert_eq!(check(18 * HOUR).await["decisions"][0]["percent"], 80);
+    assert!(
+        world
+            .sweep()
+            .await
+            .held
+            .unwrap()
+            .contains("of its budget are spent")
+    );
+    let drained = check(23 * HOUR).await;
+    assert_eq!(drained["decisions"][0]["drain"], true);
+    let cost = world.sweep().await.cost.unwrap();
+    assert!(cost.accrued.0 > 20_000_000 && cost.forecast >= cost.accrued);
+    assert_eq!(cost.burn_per_hour.0, 850_000);
+}
+
+#[tokio::test]
+async fn a_sweep_that_only_wants_to_be_told_is_neither_held_nor_drained() {
+    let world = running(20_000_000, OnBudget::Notify).await;
+    let checked = ask(&world, json!({"check": {}}), 30 * HOUR).await;
+    assert_eq!(checked["decisions"][0]["drain"], false);
+    assert_eq!(world.sweep().await.held, None);
+}
+
+#[tokio::test]
+async fn the_parts_of_days_add_up_to_what_was_spent() {
+    let world = running(100_000_000, OnBudget::Drain).await;
+    let day = async |day: &str, now| {
+        ask(&world, json!({"report": {"day": day}}), now).await["report"]["total"].clone()
+    };
+    let amount = |text: Value| text.as_str().unwrap().parse::<MicroDollars>().unwrap().0;
+    let now = 36 * HOUR;
+    let (first, second) = (day("1970-01-01", now).await, day("1970-01-02", now).await);
+    ask(&world, json!({"check": {}}), now).await;
+    let accrued = world.sweep().await.cost.unwrap().accrued.0;
+    assert_eq!(amount(first) + amount(second), accrued);
+}
+
+#[tokio::test]
+async fn a_standing_budget_is_set_changed_and_removed_and_every_fault_is_told() {
+    let world = running(100_000_000, OnBudget::Notify).await;
+    let budget = |limit: Value| json!({"set_budget": {"scope": "owner", "name": "ann", "period": "daily", "limit": limit}});
+    assert_eq!(
+        ask(&world, budget(json!("100 USD")), 1).await["limit"],
+        "$100.00"
+    );
+    assert_eq!(ask(&world, budget(json!(50)), 2).await["limit"], "$50.00");
+    assert_eq!(
+        ask(&world, budget(Value::Null), 3).await["limit"],
+        Value::Null
+    );
+    let ports = Ports {
+        ledger: &world.ledger,
+        prices: &PriceLists::default(),
+        price_age_ms_max: 1,
+    };
+    let wrong =
+        json!({"set_budget": {"scope": "team", "name": "", "period": "yearly", "limit": -1}});
+    let error = handle(serde_json::from_value(wrong).unwrap(), &ports, 1)
+        .await
+        .unwrap_err();
+    for path in ["scope", "name", "period", "limit"] {
+        assert!(
+            error.to_string().contains(&format!("- {path}: ")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reconcile_says_why_ledger_and_bill_differ() {
+    let world = running(100_000_000, OnBudget::Notify).await;
+    let bill = json!([{"Estimated": true, "Groups": [
+        {"Keys": ["BoxUsage:c5.large"], "Metrics": {"UnblendedCost": {"Amount": "0.8499999999", "Unit": "USD"}}},
+        {"Keys": ["DataTransfer-Out-Bytes"], "Metrics": {"UnblendedCost": {"Amount": "0.25", "Unit": "USD"}}},
+    ]}]);
+    let request = json!({"reconcile": {"sweep_id": world.sweep_id, "bill": bill}});
+    let answer = ask(&world, request, HOUR + 1_000).await;
+    let categories = answer["categories"].as_array().unwrap();
+    let why = |name: &str| {
+        categories
+            .iter()
+            .find(|one| one["category"] == name)
+            .unwrap()["why"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(why("instances"), "equal");
+    assert!(why("volumes").starts_with("not billed yet"));
+    assert!(why("data_transfer").starts_with("not in the ledger"));
+}

@@ -1,0 +1,221 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::cost::{Changes, settle};
+use crate::ids::InstanceArn;
+
+const HOUR: u64 = 3_600_000;
+const START: u64 = 1_769_076_000_000; // 2026-01-22T10:00:00Z
+
+pub(crate) fn spent(market: Market) -> Spent {
+    Spent {
+        instance_id: "i-1".to_owned(),
+        instance_type: "c5.4xlarge".to_owned(),
+        market,
+        region: "us-east-1".parse().unwrap(),
+        zone: Some("us-east-1a".to_owned()),
+        launched_at: START,
+        ttl_s: Some(7200),
+        hour: Some(MicroDollars(match market {
+            Market::Spot => 200_000,
+            Market::OnDemand => 680_000,
+        })),
+        on_demand_hour: Some(MicroDollars(680_000)),
+        gib: Some(0),
+        gib_month: Some(MicroDollars(80_000)),
+        public_ipv4_hour: Some(MicroDollars(0)),
+        committed: Some(MicroDollars(1_360_000)),
+        charged_to: vec!["BUDGET#owner#ann|daily#2026-01-22".to_owned()],
+        runs: Vec::new(),
+        billed: None,
+    }
+}
+
+fn member(spent: Spent) -> MemberRow {
+    let arn: InstanceArn = "arn:aws:ec2:us-east-1:000000000000:instance/i-1"
+        .parse()
+        .unwrap();
+    MemberRow {
+        state: MemberState::Launching,
+        live: true,
+        instance: Some(arn),
+        spent: vec![spent],
+        ..MemberRow::planned(
+            "s-20260122-abcdef".into(),
+            1,
+            0,
+            "us-east-1.spot".parse().unwrap(),
+        )
+    }
+}
+
+/// The member in a state, and what budgets got back.
+fn moved(
+    before: &MemberRow,
+    state: MemberState,
+    live: bool,
+    now: u64,
+) -> (MemberRow, Option<Release>) {
+    let mut after = before.clone();
+    after.state = state;
+    after.live = live;
+    if state == MemberState::Running && after.running_at.is_none() {
+        after.running_at = Some(now);
+    }
+    let release = note(before, &mut after, now);
+    (after, release)
+}
+
+#[test]
+fn an_instance_is_billed_from_running_to_its_end_and_gives_the_rest_back_once() {
+    let member = member(spent(Market::OnDemand));
+    let (running, release) = moved(&member, MemberState::Running, true, START + 30_000);
+    assert_eq!(release, None);
+    let (ended, release) = moved(
+        &running,
+        MemberState::Completed,
+        false,
+        START + 30_000 + HOUR,
+    );
+    let release = release.unwrap();
+    assert_eq!(
+        (release.committed.0, release.billed.0),
+        (1_360_000, 680_000)
+    );
+    assert_eq!(release.charged_to.len(), 1);
+    let (_, again) = moved(&ended, MemberState::Completed, false, START + 9 * HOUR);
+    assert_eq!(again, None);
+}
+
+#[test]
+fn a_stop_ends_a_run_and_a_start_begins_another() {
+    let member = member(spent(Market::OnDemand));
+    let (running, _) = moved(&member, MemberState::Running, true, START);
+    let (stopped, release) = moved(&running, MemberState::Stopped, false, START + HOUR);
+    assert_eq!(
+        release, None,
+        "it may be started again: its commitment stays"
+    );
+    let (again, _) = moved(&stopped, MemberState::Running, true, START + 10 * HOUR);
+    let (_, release) = moved(&again, MemberState::Completed, false, START + 11 * HOUR);
+    assert_eq!(release.unwrap().billed.0, 1_360_000);
+}
+
+#[test]
+fn spot_that_ec2_takes_back_in_the_first_hour_gives_all_back() {
+    let member = member(spent(Market::Spot));
+    let (running, _) = moved(&member, MemberState::Running, true, START);
+    let (lost, release) = moved(&running, MemberState::Interrupted, false, START + HOUR / 2);
+    assert_eq!(release.unwrap().billed.0, 0);
+    let settled = settle(&[lost], &Changes::new(), START + HOUR).unwrap();
+    assert_eq!(settled.total.0, 0);
+    // Half an hour on demand would have cost 0.34, two hours 1.36.
+    assert_eq!(settled.saved_by_spot.0, 340_000);
+    assert_eq!(settled.saved_by_early_end.0, 1_020_000);
+}
+
+#[test]
+fn one_that_was_never_seen_running_is_billed_from_its_launch() {
+    let member = member(spent(Market::OnDemand));
+    let (_, release) = moved(&member, MemberState::Failed, false, START + HOUR);
+    assert_eq!(release.unwrap().billed.0, 680_000);
+}
+
+#[test]
+fn a_member_that_is_tried_again_gives_back_what_its_first_try_did_not_use() {
+    let member = member(spent(Market::Spot));
+    let (running, _) = moved(&member, MemberState::Running, true, START);
+    let mut retried = running.clone();
+    retried.state = MemberState::Planned;
+    retried.live = false;
+    retried.instance = None;
+    let release = note(&running, &mut retried, START + 2 * HOUR).unwrap();
+    assert_eq!(release.billed.0, 400_000);
+    assert_eq!(retried.spent.len(), 1);
+}
+
+#[test]
+fn what_has_no_price_is_told_and_is_not_nothing() {
+    let mut unpriced = spent(Market::OnDemand);
+    unpriced.hour = None;
+    let (running, _) = moved(&member(unpriced), MemberState::Running, true, START);
+    let (ended, release) = moved(&running, MemberState::Completed, false, START + HOUR);
+    assert_eq!(
+        release.unwrap().billed.0,
+        1_360_000,
+        "what cannot be billed stays charged"
+    );
+    let settled = settle(&[ended], &Changes::new(), START + HOUR).unwrap();
+    assert!(
+        settled
+            .gaps()
+            .unwrap()
+            .contains("1 of c5.4xlarge on-demand in us-east-1")
+    );
+}
+
+#[test]
+fn a_settlement_uses_the_spot_prices_that_were_in_force() {
+    let (running, _) = moved(
+        &member(spent(Market::Spot)),
+        MemberState::Running,
+        true,
+        START,
+    );
+    let (ended, _) = moved(&running, MemberState::Completed, false, START + 2 * HOUR);
+    let key = (
+        "us-east-1".parse().unwrap(),
+        "c5.4xlarge#spot#us-east-1a".to_owned(),
+    );
+    let changed = PriceFrom {
+        from: START + HOUR / 2,
+        hour: MicroDollars(240_000),
+    };
+    let settled = settle(
+        &[ended],
+        &Changes::from([(key, vec![changed])]),
+        START + 3 * HOUR,
+    )
+    .unwrap();
+    assert_eq!(settled.total.0, 440_000);
+    assert_eq!(settled.by_market["spot"].0, 440_000);
+    assert_eq!(settled.per_completed, Some(MicroDollars(440_000)));
+}
+
+proptest! {
+    /// Whatever happens in whatever order: what is given back never exceeds what was charged, sums agree, and nothing is negative.
+    #[test]
+    fn commitment_is_given_back_once_and_parts_add_up(
+        steps in proptest::collection::vec((0_usize..6, 1_u64..HOUR), 1..12), is_spot in any::<bool>(),
+    ) {
+        let market = if is_spot { Market::Spot } else { Market::OnDemand };
+        let mut now = START;
+        let mut current = member(spent(market));
+        let mut releases = 0;
+        for (step, ms) in steps {
+            now += ms;
+            let (state, live) = [
+                (MemberState::Running, true), (MemberState::Stopped, false), (MemberState::Completed, false),
+                (MemberState::Interrupted, false), (MemberState::Failed, false), (MemberState::Completed, true),
+            ][step];
+            if current.state.is_ended() && !current.live {
+                break;
+            }
+            let (next, release) = moved(&current, state, live, now);
+            releases += usize::from(release.is_some());
+            if let Some(release) = release {
+                prop_assert!(release.billed.0 >= 0);
+            }
+            current = next;
+        }
+        prop_assert!(releases <= 1);
+        let settled = settle(&[current], &Changes::new(), now).unwrap();
+        for by in [&settled.by_region, &settled.by_type, &settled.by_market] {
+            prop_assert_eq!(by.values().map(|amount| amount.0).sum::<i64>(), settled.total.0);
+        }
+        let parts = settled.instances_cost.0 + settled.volumes_cost.0 + settled.addresses_cost.0;
+        prop_assert_eq!(parts, settled.total.0);
+        let saved = settled.saved_by_spot.0 + settled.saved_by_early_end.0;
+        prop_assert_eq!(settled.on_demand_to_ttl.unwrap().0, settled.total.0 + saved);
+    }
+}
