@@ -80,6 +80,39 @@ impl fmt::Display for Place {
     }
 }
 
+/// A text that is not the name of a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a place; a place is written like `us-east-1` or `111122223333.us-east-1`")]
+pub struct PlaceError(String);
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || PlaceError(text.to_owned());
+        let (account, region) = match text.split_once('.') {
+            Some((account, region)) => (Some(account.parse().map_err(|_| wrong())?), region),
+            None => (None, text),
+        };
+        let region = region.parse().map_err(|_| wrong())?;
+        Ok(Self { account, region })
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +136,9 @@ mod tests {
         };
         assert_eq!(away.to_string(), "111122223333.us-east-1");
         assert_eq!(Place::home(region).to_string(), "us-east-1");
+        for place in [away, Place::home(region)] {
+            assert_eq!(place.to_string().parse(), Ok(place));
+        }
+        assert!("us-east-1.111122223333".parse::<Place>().is_err());
     }
 }

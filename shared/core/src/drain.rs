@@ -74,7 +74,7 @@ pub async fn mark(
 
 /// How long a launch may be on its way: a launcher's own time limit and EC2's time until it shows an instance. An attempt
 /// that is older has no launcher any more.
-const LAUNCH_MS_MAX: u64 = 3 * 60 * 1000;
+pub const LAUNCH_MS_MAX: u64 = 3 * 60 * 1000;
 
 /// The attempt that a draining lane has under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

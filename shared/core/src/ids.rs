@@ -140,14 +140,10 @@ impl FromStr for LaneId {
             "spot" => Market::Spot,
             _ => return Err(wrong()),
         };
-        let (account, region) = match place.split_once('.') {
-            Some((account, region)) => (Some(account.parse().map_err(|_| wrong())?), region),
-            None => (None, place),
-        };
-        let region = region.parse().map_err(|_| wrong())?;
+        let place: Place = place.parse().map_err(|_| wrong())?;
         Ok(Self {
-            account,
-            region,
+            account: place.account,
+            region: place.region,
             market,
         })
     }

@@ -142,7 +142,10 @@ async fn apply_chunk(
                     Err(illegal) => applied.illegal.push(format!("{sweep_id}: {illegal}")),
                 }
             }
-            if on_complete == OnComplete::Stop && after.live && after.state.is_ended() {
+            if matches!(on_complete, OnComplete::Stop | OnComplete::Hibernate)
+                && after.live
+                && after.state.is_ended()
+            {
                 to_stop.push(instance.instance.clone());
             }
             if retry::is_left(&after, sweep.retries)

@@ -481,6 +481,8 @@ fn program(sweep: &SweepRow) -> ProgramRow {
         command: Some("true".to_owned()),
         ttl_s: Some(3600),
         idle_timeout_s: None,
+        hibernate_on_idle: false,
+        idle: spawn_core::reap::IdleRules::default(),
         on_complete: OnComplete::Terminate,
         completion_file: None,
         completion_delay_s: 0,

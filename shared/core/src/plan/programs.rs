@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::document::{self, Settings, Sweep};
 use crate::ids::SweepId;
 use crate::plan::rows::ttl_of;
+use crate::reap::IdleRules;
 use crate::rows::{OnComplete, ProgramRow};
 
 /// The programs of a sweep, one for each kind of settings.
@@ -34,6 +35,8 @@ impl Programs {
             command: settings.command.clone(),
             ttl_s: ttl_of(settings),
             idle_timeout_s: settings.idle_timeout_s,
+            hibernate_on_idle: settings.hibernate_on_idle,
+            idle: IdleRules::default(),
             on_complete: match settings.on_complete {
                 document::OnComplete::Terminate => OnComplete::Terminate,
                 // Hibernation needs more at launch than spawn sets up yet; documents that ask for it are refused.

@@ -8,6 +8,7 @@ mod listing;
 mod metrics;
 mod offers;
 mod prices;
+mod reap;
 mod services;
 
 pub use control::{PROTECT_TAG, ShowInstances, ShownInstance, StartInstances};
@@ -25,4 +26,6 @@ pub use offers::{
     Accelerator, AcceleratorKind, DescribeOffers, ImageFacts, ReadQuotas, RunningVcpus, TypeFacts,
 };
 pub use prices::{AskPrices, SpotPrice};
+pub use reap::{HibernateInstances, ReadUsage, WatchInstances};
 pub use services::{LocateBuckets, Objects, ReadParameters, ServiceError};
+pub use services::{Objects, ReadParameters, ServiceError};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::sweep_pk;
 use crate::ids::SweepId;
 use crate::ledger::{Key, Stored};
+use crate::reap::IdleRules;
 
 /// What happens to the instance when its member is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub enum OnComplete {
     Terminate,
     /// It is stopped; its volumes stay.
     Stop,
+    /// It is hibernated: stopped, with its memory kept on its root volume.
+    Hibernate,
     /// It runs until something else ends it.
     None,
 }
@@ -25,6 +28,7 @@ impl OnComplete {
         match self {
             Self::Terminate => "terminate",
             Self::Stop => "stop",
+            Self::Hibernate => "hibernate",
             Self::None => "none",
         }
     }
@@ -46,6 +50,12 @@ pub struct ProgramRow {
     pub ttl_s: Option<u64>,
     /// Seconds of idleness after which the instance is ended; `None`: never.
     pub idle_timeout_s: Option<u64>,
+    /// Whether the instance is hibernated, rather than terminated, when it has been idle for so long.
+    #[serde(default)]
+    pub hibernate_on_idle: bool,
+    /// What counts as idle.
+    #[serde(default)]
+    pub idle: IdleRules,
     /// What happens at the member's end.
     pub on_complete: OnComplete,
     /// A file whose appearance completes the member.
