@@ -51,6 +51,8 @@ class Script:
             "track-instances/reconcile": {},
             "idle-reaper/drain": {"known": False, "sweep_id": None, "lanes": []},
             "idle-reaper/reap_lane": {"live": 0, "wait_s": 0},
+            "idle-reaper/places": {"places": []},
+            "idle-reaper/reap_place": {"instances": 0},
             "collect-results": outcome("completed"),
             "describe-sweeps/status": {"sweep_id": SWEEP, "status": "running"},
             "describe-sweeps/list": {"sweeps": []},

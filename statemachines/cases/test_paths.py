@@ -1,4 +1,4 @@
-"""Every path of the three machines."""
+"""Every path of the machines."""
 
 import json
 
@@ -260,6 +260,39 @@ def test_a_long_drain_goes_on_in_a_new_execution(stack, changed):
     assert stack.run("drain", {"sweep_id": SWEEP})["output"] == outcome("completed")
     assert len(stack.executions("drain")) - before == 3
     assert len(stack.script.asked["collect-results"]) == 1
+
+
+# ---- spawn-reap -------------------------------------------------------------------------------------------------------
+
+
+def test_a_pass_looks_over_every_place_and_tells_what_it_found(stack):
+    stack.script["idle-reaper/places"] = {"places": ["us-east-1", "eu-west-1"]}
+    stack.script["idle-reaper/reap_place"] = lambda event: {"place": event["reap_place"]["place"]}
+    output = stack.run("reap", {"dry_run": True})["output"]
+    assert output == {"dry_run": True, "places": [{"place": "us-east-1"}, {"place": "eu-west-1"}], "failed": []}
+    assert all(event["reap_place"]["dry_run"] for event in stack.script.asked["idle-reaper/reap_place"])
+
+
+def test_a_place_that_does_not_answer_keeps_no_other_from_being_looked_over_and_fails_the_pass(stack):
+    seen = []
+
+    def look(event):
+        place = event["reap_place"]["place"]
+        if place == "us-east-1":
+            return Error("Spawn.Transient", "no answer")
+        seen.append(event["reap_place"])
+        return {"place": place}
+
+    stack.script["idle-reaper/places"] = {"places": ["us-east-1", "eu-west-1"]}
+    stack.script["idle-reaper/reap_place"] = look
+    error, cause = failure(stack.run("reap", {}))
+    assert (error, cause) == ("Spawn.Transient", "Look over a Place: no answer")
+    assert {"place": "eu-west-1", "dry_run": False} in seen
+
+
+def test_a_pass_that_does_not_know_its_places_fails(stack):
+    stack.script["idle-reaper/places"] = Error("Spawn.Config", "no table")
+    assert failure(stack.run("reap", {})) == ("Spawn.Config", "Ask Which Places: no table")
 
 
 # ---- What wakes track-instances ---------------------------------------------------------------------------------------

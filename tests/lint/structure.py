@@ -176,7 +176,7 @@ def intrinsic(loader, suffix, node):
 Loader.add_multi_constructor("!", intrinsic)
 
 # Actions that know no resources (Service Authorization Reference).
-WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics|GetMetricData)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
 # What a function's code calls, by what it says in its source. A port's method is one call.
 CALLS = {
     r"\.launch\(": {"ec2:RunInstances"},
@@ -184,9 +184,11 @@ CALLS = {
     r"\.launched_by\(": {"ec2:DescribeInstances"},
     r"track::reconcile\(": {"ec2:DescribeInstances"},
     r"\.terminate\(": {"ec2:TerminateInstances"},
-    r"\.stop\(": {"ec2:StopInstances"},
+    r"\.(stop|hibernate)\(": {"ec2:StopInstances"},
+    r"\.(managed|shown)\(": {"ec2:DescribeInstances"},
+    r"\.mark\(": {"ec2:CreateTags"},
+    r"\.usage\(": {"cloudwatch:GetMetricData"},
     r"\.start\(": {"ec2:StartInstances"},
-    r"\.shown\(": {"ec2:DescribeInstances"},
     r"\.unprotect\(": {"ec2:CreateTags"},
     r"\.delete_template\(": {"ec2:DeleteLaunchTemplate"},
     r"\.delete_placement_group\(": {"ec2:DeletePlacementGroup"},

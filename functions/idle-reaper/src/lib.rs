@@ -1,16 +1,29 @@
 //! idle-reaper: ends instances. It marks a sweep as draining and terminates what lives of it, lane by lane, until the cloud
-//! shows none.
+//! shows none; and every minute it looks over each place for instances whose time is over, which are idle, or nobody's.
+
+mod act;
+mod look;
+mod pass;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use spawn_core::account::Place;
 use spawn_core::drain::{self, InFlight};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger};
-use spawn_core::ports::{EndInstances, InAccounts, ListInstances, WakeExecutions};
+use spawn_core::metrics::Measured;
+use spawn_core::ports::{
+    EndInstances, HibernateInstances, InAccounts, ListInstances, ReadUsage, StopInstances,
+    WakeExecutions, WatchInstances,
+};
+use spawn_core::reap::{self, breaker::Limit};
+use spawn_core::region::Region;
 use spawn_core::rows::{Drain, LaneRow, SweepRow, lane_key, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track;
+
+pub use pass::{Passed, ReapPlace, Told};
 
 /// What the handler needs of the outside.
 pub struct Ports<'a, L, E, W> {
@@ -20,6 +33,12 @@ pub struct Ports<'a, L, E, W> {
     pub ec2: &'a E,
     /// Step Functions.
     pub executions: &'a W,
+    /// How much of a fleet a pass may end.
+    pub limit: Limit,
+    /// The region of the control plane.
+    pub home: Region,
+    /// Publishes what was measured.
+    pub measure: &'a (dyn Fn(&Measured, u64) + Sync),
 }
 
 /// What the state machine asks.
@@ -30,6 +49,10 @@ pub enum Input {
     Drain(DrainRequest),
     /// Terminate what lives in one lane of a draining sweep.
     ReapLane(ReapLane),
+    /// Tell which places a pass looks over.
+    Places {},
+    /// Look over every instance of one place.
+    ReapPlace(ReapPlace),
 }
 
 /// Which sweep to drain, and why.
@@ -88,14 +111,27 @@ pub async fn handle<L, E, W>(
 ) -> Result<Value, FunctionError>
 where
     L: Ledger,
-    E: InAccounts + ListInstances + EndInstances,
+    E: InAccounts
+        + ListInstances
+        + EndInstances
+        + WatchInstances
+        + StopInstances
+        + HibernateInstances
+        + ReadUsage,
     W: WakeExecutions,
 {
-    let json = |error: serde_json::Error| FunctionError::Bug(error.to_string());
+    let to_json = |error: serde_json::Error| FunctionError::Bug(error.to_string());
     match input {
-        Input::Drain(request) => serde_json::to_value(mark(request, ports).await?).map_err(json),
+        Input::Drain(request) => serde_json::to_value(mark(request, ports).await?).map_err(to_json),
         Input::ReapLane(lane) => {
-            serde_json::to_value(reap_lane(&lane, ports, now).await?).map_err(json)
+            serde_json::to_value(reap_lane(&lane, ports, now).await?).map_err(to_json)
+        }
+        Input::Places {} => {
+            let places = reap::places(ports.ledger, Place::home(ports.home), now).await?;
+            Ok(json!({ "places": places }))
+        }
+        Input::ReapPlace(request) => {
+            serde_json::to_value(pass::reap_place(&request, ports, now).await?).map_err(to_json)
         }
     }
 }

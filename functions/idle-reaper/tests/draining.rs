@@ -10,6 +10,7 @@ use launch_batch::Next;
 use serde_json::{Value, json};
 use simulation::{Death, When, World, lane, sweep};
 use spawn_core::ledger::Stored as _;
+use spawn_core::reap::breaker::Limit;
 use spawn_core::state::{MemberState, SweepStatus};
 
 const LANE: &str = "us-east-1.on-demand";
@@ -20,6 +21,9 @@ async fn reaper(world: &World, input: Value, now: u64) -> Value {
         ledger: &world.ledger,
         ec2: &world.cloud,
         executions: &world.executions,
+        limit: Limit::default(),
+        home: "us-east-1".parse().unwrap(),
+        measure: &|_, _| (),
     };
     handle(input, &ports, now).await.unwrap()
 }
@@ -148,6 +152,9 @@ async fn a_sweep_that_is_not_draining_is_never_reaped() {
         ledger: &world.ledger,
         ec2: &world.cloud,
         executions: &world.executions,
+        limit: Limit::default(),
+        home: "us-east-1".parse().unwrap(),
+        measure: &|_, _| (),
     };
     assert!(handle(input, &ports, 2_000).await.is_err());
     assert!(world.cloud.instances().iter().all(|i| !i.state.is_ending()));

@@ -5,6 +5,7 @@ use std::fmt;
 use spawn_core::boot::Home;
 use spawn_core::money::MicroDollars;
 use spawn_core::prices::AGE_MS_MAX;
+use spawn_core::reap::breaker::Limit;
 use spawn_core::region::Region;
 
 use crate::accounts::MemberRole;
@@ -42,6 +43,8 @@ pub struct Config {
     pub member_role: Option<MemberRole>,
     /// The ARN of the state machine that drains sweeps (`SPAWN_DRAIN_MACHINE`), for the function that may start it.
     pub drain_machine: Option<String>,
+    /// How much of a fleet a pass of the reaper may end (`SPAWN_REAPER_SHARE_PERCENT`, `SPAWN_REAPER_AT_LEAST`).
+    pub reaper_limit: Limit,
 }
 
 /// All that is wrong with the environment, one problem a line.
@@ -121,6 +124,17 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let price_age_hours = self.optional("SPAWN_PRICE_AGE_HOURS");
         let price_age_hours: Option<u64> =
             price_age_hours.and_then(|text| self.parsed("SPAWN_PRICE_AGE_HOURS", &text));
+        let mut reaper_limit = Limit::default();
+        if let Some(text) = self.optional("SPAWN_REAPER_SHARE_PERCENT")
+            && let Some(percent) = self.parsed("SPAWN_REAPER_SHARE_PERCENT", &text)
+        {
+            reaper_limit.share_percent = percent;
+        }
+        if let Some(text) = self.optional("SPAWN_REAPER_AT_LEAST")
+            && let Some(number) = self.parsed("SPAWN_REAPER_AT_LEAST", &text)
+        {
+            reaper_limit.at_least = number;
+        }
         let drain_machine =
             self.beginning("SPAWN_DRAIN_MACHINE", "arn:", "the ARN of a state machine");
         let member_role = self.optional("SPAWN_MEMBER_ROLE");
@@ -142,6 +156,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             price_age_ms_max: price_age_hours
                 .map_or(AGE_MS_MAX, |hours| hours.saturating_mul(3_600_000)),
             drain_machine,
+            reaper_limit,
             member_role: member_role.map(|(name, external_id)| MemberRole { name, external_id }),
         })
     }

@@ -125,6 +125,14 @@ metrics! {
     DnsFailures => "dns_failures", Count;
     /// Records of members' names that somebody else has made or changed; they are left alone.
     DnsForeignRecords => "dns_foreign_records", Count;
+    /// Instances that the reaper looked at.
+    ReaperLooks => "reaper_looks", Count;
+    /// Instances that the reaper ended or stopped, by reason.
+    ReaperEnds => "reaper_ends", Count;
+    /// Ends that the reaper held up, because there were too many at once.
+    ReaperBreaker => "reaper_breaker", Count;
+    /// Instances that EC2 showed unchanged after the reaper ended them.
+    ReaperUnchanged => "reaper_unchanged", Count;
 }
 
 /// What metrics are told apart by. Values come from bounded sets: each combination is a metric of its own, and paid for.

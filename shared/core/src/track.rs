@@ -193,6 +193,21 @@ async fn on_complete(
     ledger: &impl Ledger,
     members: &[MemberRow],
 ) -> Result<BTreeMap<u32, OnComplete>, FunctionError> {
+    let programs = programs_of(ledger, members).await?;
+    Ok(programs
+        .into_iter()
+        .map(|(number, program)| (number, program.on_complete))
+        .collect())
+}
+
+/// What members of one sweep run, by number.
+///
+/// # Errors
+/// When the ledger does not answer, or a program is missing.
+pub async fn programs_of(
+    ledger: &impl Ledger,
+    members: &[MemberRow],
+) -> Result<BTreeMap<u32, ProgramRow>, LedgerError> {
     let keys = members
         .iter()
         .map(|member| program_key(&member.sweep_id, member.program))
@@ -200,7 +215,7 @@ async fn on_complete(
     let programs: Vec<ProgramRow> = require_all(ledger, keys.into_iter().collect()).await?;
     Ok(programs
         .into_iter()
-        .map(|program| (program.program, program.on_complete))
+        .map(|program| (program.program, program))
         .collect())
 }
 

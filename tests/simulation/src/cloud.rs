@@ -10,24 +10,29 @@ use spawn_core::ports::{
     LaunchRequest, ListInstances, ShowInstances, ShownInstance, StartInstances, StopInstances,
     Template,
 };
+use spawn_core::reap::Point;
 use spawn_core::region::Region;
 use spawn_core::rows::Addresses;
 
 use crate::faults::Faults;
 
 #[derive(Clone, Debug)]
-struct Launched {
-    request: LaunchRequest,
-    instances: Vec<CloudInstance>,
+pub(crate) struct Launched {
+    pub(crate) request: LaunchRequest,
+    pub(crate) instances: Vec<CloudInstance>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(crate) struct State {
+    pub(crate) tags: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) points: BTreeMap<String, Vec<Point>>,
+    pub(crate) without_cloudwatch: bool,
+    pub(crate) ignores_ends: bool,
     now: u64,
     next_id: u64,
     templates: BTreeMap<(Place, String), Template>,
     groups: BTreeSet<(Place, String)>,
-    launches: BTreeMap<(Option<AccountId>, String), Launched>,
+    pub(crate) launches: BTreeMap<(Option<AccountId>, String), Launched>,
     unreachable: BTreeSet<Place>,
     protected: BTreeSet<String>,
     without_capacity: BTreeSet<String>,
@@ -64,7 +69,7 @@ impl Cloud {
         self.state().groups.len()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,7 +122,7 @@ impl Cloud {
     }
 
     /// A call to a region of this account: what it does to the state, unless nothing answers there.
-    async fn call<T>(
+    pub(crate) async fn call<T>(
         &self,
         region: &Region,
         effect: impl FnOnce(&mut State, Place) -> Result<T, Ec2Error>,
@@ -160,7 +165,7 @@ impl Cloud {
 }
 
 /// The account of an instance as a place names it.
-fn is_in(instance: &CloudInstance, place: Place) -> bool {
+pub(crate) fn is_in(instance: &CloudInstance, place: Place) -> bool {
     let account = place
         .account
         .map_or(HOME_ACCOUNT.to_owned(), |a| a.to_string());
@@ -169,7 +174,10 @@ fn is_in(instance: &CloudInstance, place: Place) -> bool {
 
 impl State {
     /// Moves all instances of these ids in a place to a state.
-    fn put_ids(&mut self, place: Place, ids: &[String], to: InstanceState) {
+    pub(crate) fn put_ids(&mut self, place: Place, ids: &[String], to: InstanceState) {
+        if self.ignores_ends {
+            return;
+        }
         for launch in self.launches.values_mut() {
             for instance in &mut launch.instances {
                 if is_in(instance, place) && ids.contains(&instance.arn.instance_id) {

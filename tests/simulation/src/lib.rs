@@ -11,6 +11,7 @@ mod objects;
 mod offers;
 mod prices;
 mod rows;
+mod watched;
 mod world;
 
 #[cfg(feature = "control-plane")]

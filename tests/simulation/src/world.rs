@@ -270,7 +270,14 @@ impl World {
             template: template.name,
             rung: attempt.rung.clone(),
             count,
-            tags: vec![("spawn:sweep-id".to_owned(), self.sweep_id.to_string())],
+            tags: vec![
+                ("spawn:managed".to_owned(), "true".to_owned()),
+                ("spawn:sweep-id".to_owned(), self.sweep_id.to_string()),
+                (
+                    "spawn:attempt".to_owned(),
+                    attempt.token.as_str().to_owned(),
+                ),
+            ],
         };
         let instances = cloud.launch(&request).await?;
         let members = self.members().await;

@@ -34,6 +34,17 @@ pub(super) async fn described(
     name: &str,
     values: Vec<String>,
 ) -> Result<Vec<CloudInstance>, Ec2Error> {
+    described_as(client, region, name, values, cloud_instance).await
+}
+
+/// The same, each as `of` takes it.
+pub(super) async fn described_as<T>(
+    client: &Client,
+    region: Region,
+    name: &str,
+    values: Vec<String>,
+    of: fn(Region, &str, &Instance) -> Result<T, Ec2Error>,
+) -> Result<Vec<T>, Ec2Error> {
     let filter = Filter::builder()
         .name(name)
         .set_values(Some(values))
@@ -48,21 +59,22 @@ pub(super) async fn described(
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| errors::of_call(&error))?;
         for reservation in page.reservations.unwrap_or_default() {
-            instances.extend(of_reservation(region, reservation)?);
+            instances.extend(of_reservation(region, reservation, of)?);
         }
     }
     Ok(instances)
 }
 
-fn of_reservation(
+fn of_reservation<T>(
     region: Region,
     reservation: Reservation,
-) -> Result<Vec<CloudInstance>, Ec2Error> {
+    of: fn(Region, &str, &Instance) -> Result<T, Ec2Error>,
+) -> Result<Vec<T>, Ec2Error> {
     let account = reservation.owner_id.unwrap_or_default();
     let instances = reservation.instances.unwrap_or_default();
     instances
         .iter()
-        .map(|instance| cloud_instance(region, &account, instance))
+        .map(|instance| of(region, &account, instance))
         .collect()
 }
 

@@ -7,6 +7,8 @@ mod launch;
 mod offers;
 mod quotas;
 mod shutdown;
+mod usage;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +94,15 @@ impl Ec2 {
             Client::from_conf(config.build())
         });
         client.clone()
+    }
+}
+
+impl Ec2 {
+    /// CloudWatch of this account. It is asked rarely, so its clients are made when they are needed.
+    fn cloudwatch(&self, region: Region) -> aws_sdk_cloudwatch::Client {
+        let config = aws_sdk_cloudwatch::config::Builder::from(&self.config())
+            .region(AwsRegion::from_static(region.as_str()));
+        aws_sdk_cloudwatch::Client::from_conf(config.build())
     }
 }
 

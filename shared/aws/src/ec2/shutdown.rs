@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_ec2::Client;
-use spawn_core::ports::{Ec2Error, EndInstances, InstanceState, StopInstances};
+use spawn_core::ports::{Ec2Error, EndInstances, HibernateInstances, InstanceState, StopInstances};
 use spawn_core::region::Region;
 
 use super::instances::described;
@@ -20,11 +20,15 @@ use crate::sdk::Failure;
 const CALL_INSTANCES_MAX: usize = 100;
 
 /// There is no such instance, or no longer.
-const GONE: [&str; 2] = ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"];
+pub(super) const GONE: [&str; 2] = ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"];
 /// The instance is in a state in which it cannot be stopped.
 const WRONG_STATE: &str = "IncorrectInstanceState";
 /// The instance is protected, or cannot do this at all: its own fault, not that of the call.
-const NOT_THIS_ONE: [&str; 2] = ["OperationNotPermitted", "UnsupportedOperation"];
+const NOT_THIS_ONE: [&str; 3] = [
+    "OperationNotPermitted",
+    "UnsupportedHibernationConfiguration",
+    "UnsupportedOperation",
+];
 
 /// There is no such placement group, or no longer (DeletePlacementGroup).
 const GROUP_ABSENT: &str = "InvalidPlacementGroup.Unknown";
@@ -91,13 +95,25 @@ impl StopInstances for Ec2 {
         let stop = Stop {
             client: self.client(*region),
             region: *region,
+            hibernate: false,
         };
         for_all(instance_ids, &stop).await
     }
 }
 
+impl HibernateInstances for Ec2 {
+    async fn hibernate(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
+        let hibernate = Stop {
+            client: self.client(*region),
+            region: *region,
+            hibernate: true,
+        };
+        for_all(instance_ids, &hibernate).await
+    }
+}
+
 /// A call on several instances that fails as a whole.
-trait Call: Sync {
+pub(super) trait Call: Sync {
     /// Makes the call.
     fn all(&self, ids: Vec<String>) -> impl Future<Output = Result<(), Failure>> + Send;
 
@@ -133,11 +149,16 @@ impl Call for Terminate {
 struct Stop {
     client: Client,
     region: Region,
+    hibernate: bool,
 }
 
 impl Call for Stop {
     async fn all(&self, ids: Vec<String>) -> Result<(), Failure> {
-        let request = self.client.stop_instances().set_instance_ids(Some(ids));
+        let request = self
+            .client
+            .stop_instances()
+            .set_hibernate(self.hibernate.then_some(true))
+            .set_instance_ids(Some(ids));
         request
             .send()
             .await
@@ -179,7 +200,7 @@ fn wrong_state(state: Option<InstanceState>, failure: Failure) -> Result<(), Ec2
 
 /// Makes a call for all `ids`, in parts. The first error of a single instance is told when all others are done; any other
 /// error ends it at once.
-async fn for_all(ids: &[String], call: &impl Call) -> Result<(), Ec2Error> {
+pub(super) async fn for_all(ids: &[String], call: &impl Call) -> Result<(), Ec2Error> {
     let mut parts: Vec<&[String]> = ids.chunks(CALL_INSTANCES_MAX).collect();
     let mut first_error = Ok(());
     while let Some(part) = parts.pop() {

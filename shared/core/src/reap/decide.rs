@@ -176,7 +176,7 @@ fn of_drain(subject: &Subject) -> Option<ReapReason> {
     let sweep = subject.sweep.as_ref()?;
     let is_drained = sweep.status == SweepStatus::Draining
         || (sweep.status.is_ended() && sweep.drained_as.is_some());
-    is_drained.then(|| match sweep.drained_as {
+    is_drained.then_some(match sweep.drained_as {
         Some(SweepStatus::OverBudget) => ReapReason::OverBudget,
         _ => ReapReason::Draining,
     })

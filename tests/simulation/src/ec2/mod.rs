@@ -120,6 +120,8 @@ pub(crate) struct Ec2 {
     instances: Vec<Instance>,
     index: BTreeMap<InstanceArn, usize>,
     launches: Vec<Launched>,
+    /// Tags that instances were given after their launch.
+    later_tags: BTreeMap<InstanceArn, BTreeMap<String, String>>,
     /// What is left in pools that are limited.
     pools: BTreeMap<Pool, u32>,
     /// Launch calls that arrived, by place and interface.
@@ -140,6 +142,7 @@ impl Ec2 {
             instances: Vec::new(),
             index: BTreeMap::new(),
             launches: Vec::new(),
+            later_tags: BTreeMap::new(),
             pools: BTreeMap::new(),
             launch_calls: BTreeMap::new(),
             throttled: 0,

@@ -1,6 +1,9 @@
 //! What EC2 shows of its instances, a little late; and ending them.
 
+use std::collections::BTreeMap;
+
 use spawn_core::account::Place;
+use spawn_core::ids::InstanceArn;
 use spawn_core::ports::{CloudInstance, InstanceState};
 use spawn_core::rows::Addresses;
 
@@ -51,15 +54,39 @@ impl Ec2 {
         self.throttle(taken)
     }
 
+    /// The tags of an instance: those of its launch, and later ones.
+    pub(crate) fn tags_of(&self, arn: &InstanceArn) -> BTreeMap<String, String> {
+        let number = self.number(arn);
+        let launch = self
+            .launches
+            .iter()
+            .find(|launch| number.is_some_and(|number| launch.instances.contains(&number)));
+        let mut tags: BTreeMap<String, String> = launch
+            .map(|launch| launch.tags.iter().cloned().collect())
+            .unwrap_or_default();
+        tags.extend(self.later_tags.get(arn).cloned().unwrap_or_default());
+        tags
+    }
+
+    /// Gives an instance a tag.
+    pub(crate) fn give_tag(&mut self, place: Place, instance_id: &str, name: &str, value: &str) {
+        let arn = arn_of(place, instance_id);
+        let tags = self.later_tags.entry(arn).or_default();
+        tags.insert(name.to_owned(), value.to_owned());
+    }
+
     /// The number of the instance of this id in a region.
     pub(crate) fn number_of_id(&self, place: Place, instance_id: &str) -> Option<usize> {
-        let arn = spawn_core::ids::InstanceArn {
-            partition: "aws".to_owned(),
-            region: place.region,
-            account: super::launch::account_of(place),
-            instance_id: instance_id.to_owned(),
-        };
-        self.number(&arn)
+        self.number(&arn_of(place, instance_id))
+    }
+}
+
+fn arn_of(place: Place, instance_id: &str) -> InstanceArn {
+    InstanceArn {
+        partition: "aws".to_owned(),
+        region: place.region,
+        account: super::launch::account_of(place),
+        instance_id: instance_id.to_owned(),
     }
 }
 

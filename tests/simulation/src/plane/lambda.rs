@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicU64;
 use serde_json::Value;
 use spawn_core::document::OperatorDefaults;
 use spawn_core::errors::FunctionError;
+use spawn_core::reap::breaker::Limit;
+use spawn_core::region::Region;
 
 use super::client::{Client, Invocation};
 use super::{Fault, Plane};
@@ -209,6 +211,9 @@ async fn run(function: Function, payload: Value, client: Client) -> Result<Value
                 ledger: &client,
                 ec2: &client,
                 executions: &client,
+                limit: Limit::default(),
+                home: home_region(&client)?,
+                measure: &|_, _| (),
             };
             idle_reaper::handle(parse(payload)?, &ports, now).await
         }
@@ -263,4 +268,11 @@ fn parse<T: serde::de::DeserializeOwned>(payload: Value) -> Result<T, FunctionEr
 
 fn to_json(output: impl serde::Serialize) -> Result<Value, FunctionError> {
     serde_json::to_value(output).map_err(|error| FunctionError::Bug(error.to_string()))
+}
+
+/// The region of the control plane.
+fn home_region(client: &Client) -> Result<Region, FunctionError> {
+    let home = &client.plane.home.region;
+    let wrong = |_| FunctionError::Bug(format!("`{home}` is no region"));
+    home.parse().map_err(wrong)
 }

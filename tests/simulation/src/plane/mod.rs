@@ -13,6 +13,7 @@ mod ports;
 mod queue;
 mod settings;
 mod stats;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -48,7 +48,7 @@ impl InAccounts for Client {
 }
 
 impl Client {
-    fn place(&self, region: &Region) -> Place {
+    pub(super) fn place(&self, region: &Region) -> Place {
         Place {
             account: self.account,
             region: *region,
@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// Describes instances by a tag.
-    async fn describe(
+    pub(super) async fn describe(
         &self,
         region: &Region,
         tag: (&'static str, String),
