@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The boot runner, see README.md. "#!/bin/sh", SPAWN_TABLE, SPAWN_HOME_REGION, SPAWN_KILL_AFTER_S come before it.
+# The boot runner, see README.md. "#!/bin/sh", SPAWN_TABLE, SPAWN_HOME_REGION, SPAWN_KILL_AFTER_S, monitor.sh come before it.
 set -u
 umask 077
 root=${SPAWN_ROOT:-}
@@ -8,31 +8,56 @@ dir=$root/var/lib/spawn
 assignment=$dir/assignment log=$dir/log work=$dir/work out=$dir/output notice=$dir/spot-notice.json
 patience=${SPAWN_PATIENCE_S:-300} # seconds of retries
 limit=0 # seconds for an AWS command; 0: only its own time-outs
+errors=$dir/error
 reason='' code='' key='' result_key='' ended=''
 
 say() { printf 'spawn: %s\n' "$*" >&2; }
 now() { date +%s; }
 because() { reason=${reason:+$reason; }$*; }
 
-# --- The kill switch: needs no network, survives a reboot, is never cancelled
+# --- The kill switch: needs no network, survives a reboot, is moved and never cancelled
 end_machine() { shutdown -h now || { [ -z "$root" ] && systemctl poweroff --force --force; }; }
 
 arm() { # arm EPOCH; where shutdown cannot schedule it, a process of our own waits
 	left=$(($1 - $(now)))
 	[ "$left" -gt 0 ] || { end_machine; return; }
 	shutdown -P "+$(((left + 59) / 60))" || {
-		(sleep "$left"; end_machine) &
+		(sleep "$left"; expire) &
 	}
+}
+
+expire() { # unless the end was moved on meanwhile
+	read -r end _ <"$dir/deadline" && [ "$end" -gt "$(now)" ] || { end_machine; return; }
+	arm "$end"
 }
 
 # With the machine's id: an image made of it must not carry the deadline along.
 keep_deadline() { echo "$1 $(machine)" >"$dir/deadline.new" && mv "$dir/deadline.new" "$dir/deadline"; }
 machine() { cat "$root/var/lib/cloud/data/instance-id" 2>/dev/null; }
 
-if [ "${1:-}" = rearm ]; then # the hook of every boot
-	read -r kill_at mark <"$dir/deadline" && [ "$mark" = "$(machine)" ] && arm "$kill_at"
+start_unit() { # of its own: it gets SIGTERM before the network goes, and boot does not wait for it
+	[ -z "$root" ] && [ -d /run/systemd/system ] && [ -f "$dir/runner" ] &&
+		systemd-run --unit=spawn-member --setenv=SPAWN_DETACHED=1 -p After=network-online.target -p KillMode=process \
+			-p OOMPolicy=continue -p TimeoutStopSec=90 -p StandardError=journal+console /bin/sh "$dir/runner" "$@"
+}
+hook() { # hook DIRECTORY ARGUMENT
+	mkdir -p "$root$1" && printf '#!/bin/sh\nexec /bin/sh "%s" %s\n' "$dir/runner" "$2" >"$root$1/spawn-kill-switch" &&
+		chmod 700 "$root$1/spawn-kill-switch"
+}
+
+case ${1:-} in
+rearm) # at every later boot; after a stop the ledger may have moved the end on: there is time to ask, and no more
+	if read -r kill_at mark <"$dir/deadline" && [ "$mark" = "$(machine)" ]; then
+		soon=$(($(now) + 180))
+		[ "$kill_at" -gt "$soon" ] || kill_at=$soon
+		arm "$kill_at"
+	fi
+	[ ! -s "$assignment" ] || start_unit resume
 	exit
-fi
+	;;
+pre) asleep; exit ;;
+post) awake; exit ;;
+esac
 if [ -z "${SPAWN_DETACHED:-}" ]; then
 	kill_at=
 	if [ -n "$SPAWN_KILL_AFTER_S" ]; then
@@ -44,15 +69,10 @@ if [ -z "${SPAWN_DETACHED:-}" ]; then
 	[ ! -f "$0" ] || cp "$0" "$dir/runner"
 	if [ -n "$kill_at" ]; then
 		keep_deadline "$kill_at"
-		hooks=$root/var/lib/cloud/scripts/per-boot
-		mkdir -p "$hooks" && printf '#!/bin/sh\nexec /bin/sh "%s" rearm\n' "$dir/runner" >"$hooks/spawn-kill-switch" &&
-			chmod 700 "$hooks/spawn-kill-switch"
 	fi
-	# A unit of its own gets SIGTERM before the network goes, and boot does not wait for it.
-	if [ -z "$root" ] && [ -d /run/systemd/system ] && [ -f "$dir/runner" ]; then
-		systemd-run --unit=spawn-member --setenv=SPAWN_DETACHED=1 -p After=network-online.target -p KillMode=process \
-			-p OOMPolicy=continue -p TimeoutStopSec=90 -p StandardError=journal+console /bin/sh "$dir/runner" && exit 0
-	fi
+	hook /var/lib/cloud/scripts/per-boot rearm
+	hook /usr/lib/systemd/system-sleep "\"\$1\""
+	start_unit && exit 0
 elif [ -f "$dir/deadline" ]; then
 	read -r kill_at mark <"$dir/deadline"
 fi
@@ -60,7 +80,7 @@ fi
 # --- Calls to AWS
 awscli() {
 	AWS_PAGER='' AWS_MAX_ATTEMPTS=4 AWS_RETRY_MODE=standard timeout --foreground "$limit" \
-		aws --region "$SPAWN_HOME_REGION" --cli-connect-timeout 5 --cli-read-timeout 30 "$@" </dev/null 2>"$dir/error"
+		aws --region "$SPAWN_HOME_REGION" --cli-connect-timeout 5 --cli-read-timeout 30 "$@" </dev/null 2>"$errors"
 }
 
 pause() { # delay/2 to delay seconds; doubles delay
@@ -126,7 +146,7 @@ read_assignment() {
 	grep -q '^sweep_id ' "$assignment"
 }
 delay=1
-until read_assignment; do wait_more; done
+[ "${1:-}" = resume ] || until read_assignment; do wait_more; done
 
 get() { sed -n "/^$1 /{s///p;q;}" "$assignment" | base64 -d; }
 command=$(get command)
@@ -134,9 +154,11 @@ completion_file=$(get completion_file) completion_delay_s=$(get completion_delay
 result_file=$(get result_file) bucket=$(get results_bucket) prefix=$(get results_prefix)
 on_complete=$(get on_complete) deadline=$(get ttl_deadline)
 say "this is $arn"
+[ "${1:-}" != resume ] || { monitor; exit; }
 
 if [ -n "$deadline" ] && [ "$deadline" -lt "${kill_at:-99999999999}" ]; then
 	keep_deadline "$deadline"
+	echo "$deadline" >"$dir/row_deadline"
 	arm "$deadline"
 	[ "$deadline" -gt "$(now)" ] || exit 1
 fi
@@ -246,6 +268,7 @@ hurry() { # at SIGTERM: a shutdown, or the ttl has passed
 	[ ! -e "$dir/reported" ] || exit 0
 	limit=40 patience=0
 	[ -z "${watcher:-}" ] || kill "$watcher" 2>/dev/null
+	[ -z "${monitor:-}" ] || kill "$monitor" 2>/dev/null
 	if [ -z "$ended" ]; then
 		# How the program ends from here on is our doing, and no exit code.
 		code=$(cat "$dir/exit_code" 2>/dev/null)
@@ -265,7 +288,7 @@ watch() { # beside the program: ttl, completion file, spot notice
 	[ "$(metadata meta-data/instance-life-cycle)" != on-demand ] || spot=
 	[ -z "$completion_file" ] || every=1
 	while sleep "$every"; do
-		if [ -n "$deadline" ] && [ "$(now)" -ge "$deadline" ]; then
+		if [ -f "$dir/deadline" ] && read -r deadline _ <"$dir/deadline" && [ "$(now)" -ge "$deadline" ]; then
 			echo 'the ttl passed' >"$dir/ending"
 			kill -TERM $$
 			return
@@ -286,6 +309,8 @@ watch() { # beside the program: ttl, completion file, spot notice
 }
 
 trap hurry TERM INT HUP
+monitor &
+monitor=$!
 if copy_inputs; then
 	# A file too: it outlives an interrupted wait.
 	(program >>"$log" 2>&1 </dev/null; rc=$?; echo "$rc" >"$dir/exit_code"; exit "$rc") &
@@ -316,6 +341,9 @@ save
 report
 
 case $on_complete in
-none | stop | hibernate) say "left as it is: $on_complete" ;; # the control plane stops it
-*) until end_machine; do sleep 10; done ;;
+none | stop | hibernate) say "left as it is: $on_complete" ;; # the control plane stops it; the monitor goes on
+*)
+	kill "$monitor" 2>/dev/null
+	until end_machine; do sleep 10; done
+	;;
 esac

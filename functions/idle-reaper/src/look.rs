@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use spawn_core::account::Place;
 use spawn_core::drain::LAUNCH_MS_MAX;
 use spawn_core::errors::FunctionError;
-use spawn_core::ids::SweepId;
+use spawn_core::ids::{InstanceArn, SweepId};
 use spawn_core::launch;
 use spawn_core::ledger::{self, Key, Ledger, LedgerError, Stored};
 use spawn_core::ports::{CloudInstance, ReadUsage};
@@ -15,7 +15,7 @@ use spawn_core::reap::{
 };
 use spawn_core::rows::{
     AttemptRow, AttemptState, InstanceRow, MemberRow, ProgramRow, SweepRow, instance_key,
-    member_key, program_key, sweep_pk,
+    member_key, program_key, shard_pk, sweep_pk,
 };
 
 use crate::Ports;
@@ -196,8 +196,40 @@ async fn claims(
                 claims.insert(instance.arn.instance_id.clone(), claim);
             }
         }
+        // Before anything is taken for nobody's, every member is asked: rare, and cheap beside a wrong end.
+        let strange = |one: &&&ManagedInstance| {
+            let claim = claims.get(&one.instance.arn.instance_id);
+            matches!(claim, None | Some(Claim::Nobody))
+                && sweep_of(one, sweeps).is_some_and(|own| own.sweep_id == sweep.sweep_id)
+        };
+        let strange: Vec<InstanceArn> = strangers
+            .iter()
+            .filter(strange)
+            .map(|one| one.instance.arn.clone())
+            .collect();
+        if strange.is_empty() {
+            continue;
+        }
+        let owned = owned(ledger, sweep).await?;
+        for arn in strange.iter().filter(|arn| owned.contains(arn)) {
+            claims.insert(arn.instance_id.clone(), Claim::RowLost);
+        }
     }
     Ok(claims)
+}
+
+/// The instances that members of a sweep name as theirs.
+async fn owned(
+    ledger: &impl Ledger,
+    sweep: &SweepRow,
+) -> Result<BTreeSet<InstanceArn>, LedgerError> {
+    let mut owned = BTreeSet::new();
+    for shard in 0..sweep.shards {
+        let pk = shard_pk(&sweep.sweep_id, shard);
+        let members: Vec<MemberRow> = ledger::load_all(ledger, &pk, "MEMBER#").await?;
+        owned.extend(members.into_iter().filter_map(|member| member.instance));
+    }
+    Ok(owned)
 }
 
 /// The attempts of a sweep in a place whose launches are not recorded yet.
@@ -235,7 +267,7 @@ pub(crate) async fn paired<'a>(
         .map(|index| sweep.member_key(index))
         .collect();
     let members: Vec<MemberRow> = ledger::require_all(ledger, keys).await?;
-    Ok(launch::pair(&members, instances))
+    Ok(launch::pair(attempt, &members, instances))
 }
 
 /// Instances of one question to CloudWatch: its answer must fit a function's memory.

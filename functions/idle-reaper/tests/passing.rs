@@ -270,8 +270,9 @@ async fn tags_of_persons_are_obeyed() {
 #[tokio::test]
 async fn an_orphan_is_marked_by_one_pass_and_ended_by_a_later_one() {
     let (world, instances) = running(2).await;
-    // Its row is lost.
+    // Its row is lost, and no member names it.
     forget(&world, &instances[0]).await;
+    take_from_its_member(&world, &instances[0]).await;
     let passed = pass(&world, 20 * MINUTE).await;
     assert_eq!(decisions(&passed)["warn orphan"], 1);
     assert_eq!(state(&world, &instances[0]), InstanceState::Running);
@@ -293,6 +294,31 @@ async fn forget(world: &World, arn: &InstanceArn) {
         expect: spawn_core::ledger::Expect::Version(1),
     };
     world.ledger.commit(vec![delete]).await.unwrap();
+}
+
+/// The member of an instance has none any more.
+async fn take_from_its_member(world: &World, arn: &InstanceArn) {
+    let members = world.members().await;
+    let member = members
+        .into_iter()
+        .find(|m| m.instance.as_ref() == Some(arn));
+    let mut member = member.unwrap();
+    member.instance = None;
+    world
+        .ledger
+        .put_all(vec![member.row().unwrap()])
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_instance_whose_row_is_lost_is_kept_while_a_member_names_it() {
+    let (world, instances) = running(2).await;
+    forget(&world, &instances[0]).await;
+    for minute in [20, 23, 40] {
+        pass(&world, minute * MINUTE).await;
+    }
+    assert_eq!(state(&world, &instances[0]), InstanceState::Running);
 }
 
 /// The launcher died between EC2's answer and the record.
@@ -420,6 +446,7 @@ async fn when_rows_are_missing_in_bulk_nothing_is_ended() {
     let (world, instances) = running(60).await;
     for arn in &instances {
         forget(&world, arn).await;
+        take_from_its_member(&world, arn).await;
     }
     for minute in 20..30 {
         pass(&world, minute * MINUTE).await;
@@ -498,6 +525,7 @@ async fn a_pass_that_dies_anywhere_is_made_good_by_the_next() {
         for when in [When::Before, When::After] {
             let (world, instances) = running(4).await;
             forget(&world, &instances[3]).await;
+            take_from_its_member(&world, &instances[3]).await;
             world.cloud.tag(
                 &instances[3].instance_id,
                 ORPHAN_TAG,

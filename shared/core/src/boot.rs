@@ -3,14 +3,22 @@
 //! The assignment is lines of `key value` whose values are base64, so that the boot runner, a POSIX shell script, can take
 //! them apart without ever evaluating one.
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Map, Value};
 
+use crate::reap::{IdleRules, idle};
 use crate::rows::{MemberRow, ProgramRow, SweepRow};
 
-/// The boot runner, a POSIX shell script.
-const RUNNER: &str = include_str!("../../../infra/instance/runner.sh");
+/// The boot runner with its monitor before it, a POSIX shell script.
+const RUNNER: &str = concat!(
+    include_str!("../../../infra/instance/monitor.sh"),
+    include_str!("../../../infra/instance/runner.sh")
+);
 
 /// EC2's limit of user data before base64 (Amazon EC2 User Guide, "Run commands when you launch an EC2 instance").
 pub const USER_DATA_BYTES_MAX: usize = 16_384;
@@ -26,17 +34,36 @@ pub struct Home {
 
 /// The user data of all instances of a lane whose longest ttl is `ttl_s`.
 ///
-/// It arms the kill switch at the longest ttl before anything else; the runner tightens it to the member's own.
+/// It arms the kill switch at the longest ttl before anything else; the runner tightens it to the member's own. The runner
+/// itself is packed, since EC2 takes no more than [`USER_DATA_BYTES_MAX`]: `sed -n 's/^packed=//p' | base64 -d | gzip -d`
+/// shows it.
 #[must_use]
 pub fn user_data(home: &Home, ttl_s: Option<u64>) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let kill_after = ttl_s.map_or_else(String::new, |ttl| ttl.to_string());
     format!(
-        "#!/bin/sh\nSPAWN_TABLE={}\nSPAWN_HOME_REGION={}\nSPAWN_KILL_AFTER_S={}\n{RUNNER}",
+        "#!/bin/sh\nSPAWN_TABLE={}\nSPAWN_HOME_REGION={}\nSPAWN_KILL_AFTER_S={}\n{UNPACK_FIRST}packed={}\n{UNPACK}",
         quoted(&home.table),
         quoted(&home.region),
         quoted(&kill_after),
+        packed(RUNNER),
     )
+}
+
+/// The kill switch needs nothing that is packed. Only the first boot counts from here: later calls bring an argument.
+const UNPACK_FIRST: &str = r#"[ -z "$SPAWN_KILL_AFTER_S" ] || [ -n "${1:-}${SPAWN_DETACHED:-}" ] || shutdown -P "+$(((SPAWN_KILL_AFTER_S + 59) / 60))"
+"#;
+
+const UNPACK: &str = r#"eval "$(printf %s "$packed" | base64 -d | gzip -d)"
+"#;
+
+/// A script as base64 of gzip, the same for the same script.
+fn packed(script: &str) -> String {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    // Writing into memory cannot fail.
+    let written = gzip.write_all(script.as_bytes());
+    let bytes = written.and_then(|()| gzip.finish()).unwrap_or_default();
+    STANDARD.encode(bytes)
 }
 
 /// The assignment of a member.
@@ -67,6 +94,7 @@ pub fn assignment(
     if let Some(hook) = &program.on_interruption {
         lines.put("on_interruption", hook);
     }
+    lines.put("idle_rules", &idle_rules(member, &program.idle));
     lines.put("on_complete", program.on_complete.as_str());
     if let Some(file) = &program.completion_file {
         lines.put("completion_file", file);
@@ -88,6 +116,33 @@ pub fn assignment(
         lines.put(&format!("env {name}"), &value);
     }
     Ok(lines.0)
+}
+
+/// What counts as idle, as the monitor reads it: limits of processors, network, disks, GPUs and users, `-` where the signal
+/// is not looked at; seconds of a window, windows, how many must agree, and the grace after boot.
+///
+/// GPUs are looked at on types that have accelerators: there, one that cannot be read leaves the activity unknown.
+fn idle_rules(member: &MemberRow, rules: &IdleRules) -> String {
+    let has_gpu = member
+        .instance_type
+        .as_deref()
+        .is_some_and(idle::has_accelerator);
+    let limits = [
+        rules.cpu_percent,
+        rules.network_kib_per_s,
+        rules.disk_kib_per_s,
+        rules.gpu_percent.filter(|_| has_gpu),
+        rules.users,
+    ];
+    let limits = limits.map(|limit| limit.map_or("-".to_owned(), |limit| limit.to_string()));
+    format!(
+        "{} {} {} {} {}",
+        limits.join(" "),
+        rules.window_s,
+        rules.windows,
+        rules.agree,
+        rules.grace_s
+    )
 }
 
 /// The S3 prefix of what a member leaves.
@@ -190,9 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn user_data_fits_ec2() {
+    fn user_data_fits_ec2_and_holds_the_runner() {
         let text = user_data(&home(), Some(31_536_000));
         assert!(text.len() <= USER_DATA_BYTES_MAX, "{} bytes", text.len());
+        let packed = text.lines().find_map(|line| line.strip_prefix("packed="));
+        let bytes = STANDARD.decode(packed.unwrap()).unwrap();
+        let mut script = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut script)
+            .unwrap();
+        assert_eq!(script, RUNNER);
+        assert_eq!(
+            text,
+            user_data(&home(), Some(31_536_000)),
+            "a template is made once"
+        );
         assert!(text.starts_with("#!/bin/sh\nSPAWN_TABLE='spawn-sweeps'\n"));
         assert!(text.contains("SPAWN_KILL_AFTER_S='31536000'\n"));
         assert!(user_data(&home(), None).contains("SPAWN_KILL_AFTER_S=''\n"));

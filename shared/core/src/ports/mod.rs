@@ -28,4 +28,3 @@ pub use offers::{
 pub use prices::{AskPrices, SpotPrice};
 pub use reap::{HibernateInstances, ReadUsage, WatchInstances};
 pub use services::{LocateBuckets, Objects, ReadParameters, ServiceError};
-pub use services::{Objects, ReadParameters, ServiceError};

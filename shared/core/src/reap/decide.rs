@@ -135,8 +135,8 @@ pub const WARNING_MS: u64 = 5 * 60 * 1000;
 pub const LOOK_MS_MAX: u64 = 60 * 60 * 1000;
 /// What could not be told is looked at again after this.
 const UNKNOWN_LOOK_MS: u64 = 10 * 60 * 1000;
-/// How far back CloudWatch is asked about a boot, in ms.
-const BOOT_SPAN_MS: u64 = 15 * 60 * 1000;
+/// How far back CloudWatch is asked about a boot; and how long one is waited for of which it shows nothing at all.
+const BOOT_SPAN_MS: u64 = 60 * 60 * 1000;
 
 /// Decides about an instance at `now` (ms since 1970).
 #[must_use]
@@ -187,6 +187,7 @@ fn of_stranger(subject: &Subject, claim: &Claim, now: u64) -> Verdict {
     match claim {
         Claim::Launching => keep(Reason::Launching, now),
         Claim::Member => decided(Action::Adopt, Reason::NotRecorded, None, now),
+        Claim::RowLost => unknown("its own row is lost, its member's is not", now),
         Claim::Nobody => mark_first(ReapReason::Orphan, &subject.cloud, now),
     }
 }
@@ -295,7 +296,11 @@ fn of_activity(subject: &Subject, known: &Known, now: u64) -> Verdict {
         return keep(Reason::AtWork, now + LOOK_MS_MAX);
     };
     match said {
-        Activity::Busy(at) => keep(Reason::AtWork, soonest(at + timeout_ms, now)),
+        Activity::Busy(at) => {
+            // It may have fallen idle in the windows that are looked back at, which did not agree yet.
+            let at = at.saturating_sub(program.idle.windows * program.idle.window_s * 1000);
+            keep(Reason::AtWork, soonest(at + timeout_ms, now))
+        }
         Activity::Unknown(why) => unknown(why, now),
         Activity::Idle(since) => of_idleness(subject, known, since, timeout_ms, now),
         Activity::Silent => {
@@ -362,6 +367,11 @@ fn of_failed_boot(subject: &Subject, rules: &IdleRules, now: u64) -> Verdict {
         Usage::NoAnswer => unknown("CloudWatch did not answer", now),
         Usage::Points(points) if idle::contradicts(points, rules) => {
             unknown("it never reported, and CloudWatch shows it at work", now)
+        }
+        Usage::Points(points)
+            if points.len() < 2 && now < subject.cloud.instance.launched_at + BOOT_SPAN_MS =>
+        {
+            unknown("it never reported, and CloudWatch shows too little", now)
         }
         Usage::Points(_) => end(Action::Terminate, ReapReason::BootFailed, None, now),
     }

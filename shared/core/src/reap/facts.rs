@@ -110,6 +110,8 @@ pub enum Claim {
     Launching,
     /// Its attempt was abandoned with a member for it: it can be recorded in the launcher's stead.
     Member,
+    /// A member's, whose row names it: its own row is lost.
+    RowLost,
     /// Nobody's.
     Nobody,
 }

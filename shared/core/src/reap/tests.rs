@@ -49,6 +49,7 @@ fn at_work() -> Subject {
         completion_delay_s: 0,
         inputs: Vec::new(),
         result_file: String::new(),
+        on_interruption: None,
     };
     Subject {
         cloud: ManagedInstance {
@@ -334,6 +335,16 @@ fn every_ground_has_its_decision() {
             "boot_failed",
         ),
         (
+            "never heard of, and not long ago",
+            with(|s, k| {
+                k.row.report_heartbeat_at = None;
+                s.cloud.instance.launched_at = NOW - 59 * MINUTE;
+                s.usage = Usage::Points(Vec::new());
+            }),
+            Keep,
+            "activity_unknown",
+        ),
+        (
             "never heard of, but at work",
             with(|s, k| {
                 k.row.report_heartbeat_at = None;
@@ -501,6 +512,12 @@ fn every_ground_has_its_decision() {
             "not_recorded",
         ),
         (
+            "a member's, its row lost",
+            with(|s, _| s.record = Record::Missing(Claim::RowLost)),
+            Keep,
+            "activity_unknown",
+        ),
+        (
             "nobody's, unmarked",
             with(|s, _| s.record = Record::Missing(Claim::Nobody)),
             Warn,
@@ -563,7 +580,8 @@ fn cloudwatch_is_asked_only_when_its_answer_matters() {
 #[test]
 fn one_seen_busy_is_looked_at_again_when_it_could_be_idle_for_too_long() {
     let decision = decided(&at_work());
-    assert_eq!(decision.next_look, NOW - MINUTE + 30 * MINUTE);
+    // In the five minutes before it said so its windows may have been idle, without agreeing yet.
+    assert_eq!(decision.next_look, NOW - MINUTE - 5 * MINUTE + 30 * MINUTE);
     // Nothing comes later than the warning before the end of its time.
     let ending = with(|_, k| member(k).ttl_deadline = Some(NOW + 20 * MINUTE));
     assert_eq!(decided(&ending).next_look, NOW + 15 * MINUTE);
