@@ -3,6 +3,7 @@
 use std::fmt;
 
 use spawn_core::boot::Home;
+use spawn_core::dns::{AddressKind, Naming};
 use spawn_core::money::MicroDollars;
 use spawn_core::prices::AGE_MS_MAX;
 use spawn_core::reap::breaker::Limit;
@@ -29,8 +30,12 @@ pub struct Config {
     pub default_key_name: Option<String>,
     /// The name of the instance profile of members (`SPAWN_INSTANCE_PROFILE`).
     pub instance_profile: String,
-    /// The domain of members' names, if any (`SPAWN_DOMAIN`).
-    pub domain: Option<String>,
+    /// How members are named, for the functions that name them, if there is a domain (`SPAWN_DOMAIN`): in which hosted zone
+    /// (`SPAWN_HOSTED_ZONE_ID`), by which addresses (`SPAWN_DNS_ADDRESS`), for how long (`SPAWN_DNS_TTL`), and for which
+    /// account (`SPAWN_ACCOUNT_ID`).
+    pub naming: Option<Naming>,
+    /// The name of the role that instances have (`SPAWN_INSTANCE_ROLE`), for the function that tells them apart by it.
+    pub instance_role: Option<String>,
     /// The budget of sweeps that name none, if any (`SPAWN_DEFAULT_BUDGET`).
     pub default_budget: Option<MicroDollars>,
     /// The ARN of the topic that is told of every sweep's end, if any (`SPAWN_NOTIFY_TOPIC`).
@@ -115,7 +120,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let default_instance_type = self.required("SPAWN_DEFAULT_INSTANCE_TYPE");
         let default_key_name = self.optional("SPAWN_DEFAULT_KEY_NAME");
         let instance_profile = self.required("SPAWN_INSTANCE_PROFILE");
-        let domain = self.optional("SPAWN_DOMAIN");
+        let naming = self.naming();
+        let instance_role = self.optional("SPAWN_INSTANCE_ROLE");
         let default_budget = self.optional("SPAWN_DEFAULT_BUDGET");
         let default_budget =
             default_budget.and_then(|text| self.parsed("SPAWN_DEFAULT_BUDGET", &text));
@@ -149,7 +155,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             default_instance_type: default_instance_type?,
             default_key_name,
             instance_profile: instance_profile?,
-            domain,
+            naming,
+            instance_role,
             default_budget,
             notify_topic,
             price_book,
@@ -159,6 +166,23 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             reaper_limit,
             member_role: member_role.map(|(name, external_id)| MemberRole { name, external_id }),
         })
+    }
+
+    /// How members are named. Functions that do not name them are not told the zone, and need not know the domain.
+    fn naming(&mut self) -> Option<Naming> {
+        let domain = self.optional("SPAWN_DOMAIN")?;
+        (self.lookup)("SPAWN_HOSTED_ZONE_ID")?;
+        let zone = self.required("SPAWN_HOSTED_ZONE_ID");
+        let account = self.required("SPAWN_ACCOUNT_ID");
+        let address = self.required("SPAWN_DNS_ADDRESS");
+        let address =
+            address.and_then(|text| self.parsed::<AddressKind>("SPAWN_DNS_ADDRESS", &text));
+        let ttl_s = self.required("SPAWN_DNS_TTL");
+        let ttl_s = ttl_s.and_then(|text| self.parsed("SPAWN_DNS_TTL", &text));
+        let naming = Naming::new(&domain, &zone?, &account?, address?, ttl_s?);
+        naming
+            .map_err(|error| self.problems.push(format!("SPAWN_DOMAIN: {error}")))
+            .ok()
     }
 
     /// A variable that may be empty or missing.
@@ -246,5 +270,25 @@ mod tests {
             "SPAWN_NOTIFY_TOPIC",
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn names_need_a_zone_where_they_are_given_and_nothing_elsewhere() {
+        let with = |zone: Option<&'static str>, ttl: &'static str| {
+            Config::from_lookup(move |name| match name {
+                "SPAWN_DOMAIN" => Some("example.com".to_owned()),
+                "SPAWN_HOSTED_ZONE_ID" => zone.map(str::to_owned),
+                "SPAWN_ACCOUNT_ID" => Some("123456789012".to_owned()),
+                "SPAWN_DNS_ADDRESS" => Some("public".to_owned()),
+                "SPAWN_DNS_TTL" => Some(ttl.to_owned()),
+                _ => complete(name),
+            })
+        };
+        let naming = with(Some("Z1"), "60").unwrap().naming.unwrap();
+        assert_eq!(naming.suffix(), "1kpqzg2c.example.com");
+        assert_eq!(with(None, "60").unwrap().naming, None);
+        let error = with(Some(""), "soon").unwrap_err().to_string();
+        assert!(error.contains("SPAWN_HOSTED_ZONE_ID is not set"), "{error}");
+        assert!(error.contains("SPAWN_DNS_TTL: "), "{error}");
     }
 }

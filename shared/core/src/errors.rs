@@ -2,7 +2,7 @@
 
 use crate::document::Faults;
 use crate::ledger::LedgerError;
-use crate::ports::{Ec2Error, ServiceError};
+use crate::ports::{Ec2Error, ServiceError, ZoneError};
 
 /// Why a function failed. [`FunctionError::error_type`] is the name that `ErrorEquals` in a state machine matches.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,18 @@ impl From<ServiceError> for FunctionError {
         match error {
             ServiceError::Transient { .. } => Self::Transient(text),
             ServiceError::Refused { .. } => Self::Config(text),
+        }
+    }
+}
+
+impl From<ZoneError> for FunctionError {
+    fn from(error: ZoneError) -> Self {
+        let text = error.to_string();
+        match error {
+            ZoneError::Throttled(_) => Self::Throttled(text),
+            ZoneError::Transient(_) => Self::Transient(text),
+            ZoneError::Refused(_) => Self::Config(text),
+            ZoneError::Invalid(_) => Self::Bug(text),
         }
     }
 }

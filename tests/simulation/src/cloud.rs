@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spawn_core::account::{AccountId, Place};
-use spawn_core::ids::{ClientToken, InstanceArn, SweepId};
+use spawn_core::ids::{ClientToken, InstanceArn, Market, SweepId};
 use spawn_core::ports::{
     CloudInstance, Ec2Error, EndInstances, InAccounts, InstanceState, LaunchInstances,
-    LaunchRequest, ListInstances, ShowInstances, ShownInstance, StartInstances, StopInstances,
-    Template,
+    FindInstances, LaunchRequest, ListInstances, ShowInstances, ShownInstance, StartInstances,
+    StopInstances, Template,
 };
 use spawn_core::reap::Point;
 use spawn_core::region::Region;
@@ -39,6 +39,7 @@ pub(crate) struct State {
     errors: Vec<Ec2Error>,
     room: Option<usize>,
     calls: usize,
+    shown: BTreeMap<InstanceArn, Addresses>,
 }
 
 /// The home account's id.
@@ -151,6 +152,11 @@ impl Cloud {
             .values()
             .flat_map(|l| l.instances.clone())
             .collect()
+    }
+
+    /// An instance that somebody else has launched runs at these addresses.
+    pub fn show(&self, arn: &InstanceArn, addresses: Addresses) {
+        self.state().shown.insert(arn.clone(), addresses);
     }
 
     /// Moves an instance to a state.
@@ -399,5 +405,37 @@ impl StartInstances for Cloud {
             Ok(dry.into_iter().map(no_capacity).collect())
         })
         .await
+    }
+}
+
+impl FindInstances for Cloud {
+    async fn find_instances(
+        &self,
+        region: &Region,
+        instance_ids: &[String],
+    ) -> Result<Vec<CloudInstance>, Ec2Error> {
+        self.faults
+            .call(|| {
+                let state = self.state();
+                let is_asked = |arn: &InstanceArn| {
+                    arn.region == *region && instance_ids.contains(&arn.instance_id)
+                };
+                let launched = state.launches.values().flat_map(|l| l.instances.clone());
+                let others = state.shown.iter().map(|(arn, addresses)| CloudInstance {
+                    arn: arn.clone(),
+                    state: InstanceState::Running,
+                    instance_type: "t3.micro".to_owned(),
+                    market: Market::OnDemand,
+                    availability_zone: format!("{region}a"),
+                    launched_at: state.now,
+                    addresses: addresses.clone(),
+                    state_reason: None,
+                });
+                Ok(launched
+                    .chain(others)
+                    .filter(|i| is_asked(&i.arn))
+                    .collect())
+            })
+            .await
     }
 }

@@ -43,6 +43,11 @@ impl MemoryLedger {
         self.rows().iter().map(row).collect()
     }
 
+    /// Takes a row out, as DynamoDB does with one that has expired.
+    pub fn forget(&self, key: &Key) {
+        self.rows().remove(key);
+    }
+
     /// Sets attributes of a row, as an instance does with its report.
     pub fn report(&self, key: &Key, attributes: Attributes) {
         self.rows().set(key, attributes);

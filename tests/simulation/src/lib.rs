@@ -10,7 +10,9 @@ mod ledger;
 mod objects;
 mod offers;
 mod prices;
+mod route53;
 mod rows;
+mod virtual_time;
 mod watched;
 mod world;
 
@@ -35,6 +37,8 @@ pub use ledger::MemoryLedger;
 pub use objects::MemoryObjects;
 pub use offers::Offers;
 pub use prices::PriceLists;
+pub use route53::{Asked, Route53, Verb, ZoneFault};
+pub use virtual_time::VirtualTime;
 pub use world::{COMMITMENT, Executions, World, lane, sweep};
 
 /// When a run on virtual time begins: 2026-01-01T00:00:00Z, in ms since 1970.

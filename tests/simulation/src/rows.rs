@@ -31,6 +31,11 @@ impl Rows {
         self.0.insert(row.key, row.attributes);
     }
 
+    /// Takes a row out.
+    pub(crate) fn remove(&mut self, key: &Key) {
+        self.0.remove(key);
+    }
+
     /// Sets attributes of a row that exists; answers whether it does.
     pub(crate) fn set(&mut self, key: &Key, attributes: Attributes) -> bool {
         match self.0.get_mut(key) {

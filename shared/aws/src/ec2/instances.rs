@@ -3,7 +3,7 @@
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, Reservation};
 use spawn_core::ids::{InstanceArn, Market, SweepId};
-use spawn_core::ports::{CloudInstance, Ec2Error, InstanceState, ListInstances};
+use spawn_core::ports::{CloudInstance, Ec2Error, InstanceState, ListInstances, FindInstances};
 use spawn_core::region::Region;
 use spawn_core::rows::Addresses;
 
@@ -24,6 +24,25 @@ impl ListInstances for Ec2 {
             vec![sweep.to_string()],
         )
         .await
+    }
+}
+
+/// Values of one filter (Amazon EC2 User Guide, "Filter your resources": at most 200).
+const FILTER_VALUES_MAX: usize = 200;
+
+impl FindInstances for Ec2 {
+    /// By a filter, which leaves out what does not exist; asked for by id, one unknown instance would spoil the call.
+    async fn find_instances(
+        &self,
+        region: &Region,
+        instance_ids: &[String],
+    ) -> Result<Vec<CloudInstance>, Ec2Error> {
+        let client = self.client(*region);
+        let mut shown = Vec::with_capacity(instance_ids.len());
+        for ids in instance_ids.chunks(FILTER_VALUES_MAX) {
+            shown.extend(described(&client, *region, "instance-id", ids.to_vec()).await?);
+        }
+        Ok(shown)
     }
 }
 

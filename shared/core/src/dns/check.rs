@@ -132,15 +132,20 @@ impl PlannedNames {
     }
 }
 
-/// The fault of a label that another sweep has while it lives.
-#[must_use]
-pub fn taken(label: &str, path: &str, by: &SweepId, naming: &Naming) -> Fault {
-    let problem = format!(
-        "the name {} belongs to {by}, which lives",
-        naming.top(label)
-    );
-    Fault::new(path, problem, "another name while that sweep lives")
-        .hint("naming: false launches the sweep without names in DNS".to_owned())
+/// Refuses labels that other sweeps have which live: each with where the document gives it, and by whom it is taken.
+///
+/// # Errors
+/// One fault for each.
+pub fn refuse_taken(taken: &[(String, String, SweepId)], naming: &Naming) -> Result<(), Faults> {
+    let mut faults = Collector::default();
+    for (label, path, by) in taken {
+        let name = naming.top(label);
+        let problem = format!("the name {name} belongs to {by}, which lives");
+        let fault = Fault::new(path, problem, "another name while that sweep lives");
+        let hint = "naming: false launches the sweep without names in DNS";
+        faults.add(fault.hint(hint.to_owned()));
+    }
+    faults.finish(())
 }
 
 #[cfg(test)]

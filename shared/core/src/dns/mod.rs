@@ -21,7 +21,7 @@ mod rows;
 mod wanted;
 
 pub use batch::{BATCH_CHARS_MAX, BATCH_RECORDS_MAX, fitting};
-pub use check::{PlannedNames, check, taken};
+pub use check::{PlannedNames, check, refuse_taken};
 pub use names::{NamesRow, Owned, Refusal, RefusedRecord, Standing, names_key};
 pub use naming::{AddressKind, Naming, NamingError, base36, label};
 pub use pace::{Bucket, CHANGES, Pace, REGISTRATIONS, REQUESTS};

@@ -149,8 +149,12 @@ impl NamesRow {
     /// Begins whatever makes the member's records those that are `wanted`, at `now` (ms since 1970). Nothing may be open but
     /// what [`NamesRow::resolve`] has left.
     pub fn intend(&mut self, wanted: &[Record], now: u64) {
-        let is_fresh = |refused: &RefusedRecord| refused.at + REFUSED_MS > now;
-        self.refused.retain(is_fresh);
+        let records = &self.records;
+        let of_use = |record: &Record| {
+            wanted.contains(record) || records.iter().any(|owned| owned.record == *record)
+        };
+        self.refused
+            .retain(|refused| refused.at + REFUSED_MS > now && of_use(&refused.record));
         let refused: Vec<Record> = self.refused.iter().map(|r| r.record.clone()).collect();
         for owned in &mut self.records {
             let is_kept = wanted.contains(&owned.record) || refused.contains(&owned.record);

@@ -144,6 +144,8 @@ pub struct DrainerRow {
     pub changes: Bucket,
     /// Requests.
     pub requests: Bucket,
+    /// When changes were sent last, in ms since 1970.
+    pub sent_at: u64,
 }
 
 /// The key of the drainer's row.

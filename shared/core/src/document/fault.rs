@@ -69,6 +69,13 @@ impl fmt::Display for Fault {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
+    /// These faults, and others.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The faults in the order in which they were found.
     #[must_use]
     pub fn as_slice(&self) -> &[Fault] {

@@ -161,6 +161,16 @@ pub trait ListInstances: Send + Sync {
     ) -> impl Future<Output = Result<Vec<CloudInstance>, Ec2Error>> + Send;
 }
 
+/// Finds instances by their ids.
+pub trait FindInstances: Send + Sync {
+    /// Those of these instances that EC2 shows, in any order; one that it does not show is left out. Any number.
+    fn find_instances(
+        &self,
+        region: &Region,
+        instance_ids: &[String],
+    ) -> impl Future<Output = Result<Vec<CloudInstance>, Ec2Error>> + Send;
+}
+
 /// Ends instances.
 pub trait EndInstances: Send + Sync {
     /// Terminates these instances; one that is gone already is no error. Repeatable.

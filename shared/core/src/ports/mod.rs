@@ -16,7 +16,7 @@ pub use dns::{
     ChangeRecords, Clock, InspectZones, RecordPage, RecordStart, ZoneCapacity, ZoneError,
 };
 pub use ec2::{
-    CloudInstance, Ec2Error, EndInstances, InAccounts, InstanceState, LaunchInstances,
+    CloudInstance, Ec2Error, EndInstances, FindInstances, InAccounts, InstanceState, LaunchInstances,
     LaunchRequest, ListInstances, StopInstances, Template,
 };
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
