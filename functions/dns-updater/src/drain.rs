@@ -12,7 +12,7 @@ use spawn_core::dns::{Action, MarkRow, Naming, fitting, has_names, wanted};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::{Expect, Ledger, Stored, TRANSACTION_ITEMS_MAX, Versioned, Write};
-use spawn_core::ports::{ChangeRecords, Clock, InAccounts, ShowInstances};
+use spawn_core::ports::{ChangeRecords, Clock, FindInstances, InAccounts};
 
 use crate::facts::{Facts, Group, Unit, gather};
 use crate::lease::Lease;
@@ -36,7 +36,7 @@ pub(crate) async fn drain<L, Z, E, C>(
 where
     L: Ledger,
     Z: ChangeRecords,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
     C: Clock,
 {
     let mut report = Report::default();
@@ -62,7 +62,7 @@ pub(crate) async fn drain_into<L, Z, E, C>(
 where
     L: Ledger,
     Z: ChangeRecords,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
     C: Clock,
 {
     // Whoever puts a mark and finds the lease taken relies on its holder to look once more after giving it back.
@@ -95,7 +95,7 @@ async fn under_lease<L, Z, E, C>(
 where
     L: Ledger,
     Z: ChangeRecords,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
     C: Clock,
 {
     while ports.clock.now_ms() < until {

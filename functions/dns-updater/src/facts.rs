@@ -10,7 +10,7 @@ use spawn_core::ids::{InstanceArn, SweepId};
 use spawn_core::ledger::{
     Condition, Ledger, LedgerError, Stored, TRANSACTION_ITEMS_MAX, Write, path,
 };
-use spawn_core::ports::{InAccounts, ShowInstances};
+use spawn_core::ports::{FindInstances, InAccounts};
 use spawn_core::rows::{Addresses, MemberRow, SweepRow, sweep_key};
 
 use crate::Ports;
@@ -68,7 +68,7 @@ pub(crate) async fn gather<L, Z, E, C>(
 ) -> Result<Facts, FunctionError>
 where
     L: Ledger,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
 {
     let ledger = ports.ledger;
     let ids: BTreeSet<SweepId> = marks.iter().map(|mark| mark.sweep_id.clone()).collect();
@@ -144,7 +144,7 @@ async fn add_addresses<L, Z, E, C>(
 ) -> Result<BTreeSet<(SweepId, u32)>, FunctionError>
 where
     L: Ledger,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
 {
     let mut by_place: BTreeMap<Place, Vec<String>> = BTreeMap::new();
     for member in members.values() {
@@ -161,7 +161,7 @@ where
     let mut failed = BTreeSet::new();
     for (place, ids) in by_place {
         let ec2 = ports.ec2.of(place.account);
-        match ec2.show_instances(&place.region, &ids).await {
+        match ec2.find_instances(&place.region, &ids).await {
             Ok(instances) => told.extend(instances.into_iter().map(|i| (i.arn, i.addresses))),
             Err(error) => {
                 tracing::warn!(%error, %place, instances = ids.len(), "addresses are looked up later");

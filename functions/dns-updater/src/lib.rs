@@ -22,7 +22,7 @@ use spawn_core::dns::Naming;
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::Ledger;
 use spawn_core::metrics::Measured;
-use spawn_core::ports::{ChangeRecords, Clock, InAccounts, InspectZones, ShowInstances};
+use spawn_core::ports::{ChangeRecords, Clock, FindInstances, InAccounts, InspectZones};
 use spawn_core::stream::{Change, Unprocessed};
 
 pub use register::UrlRequest;
@@ -114,7 +114,7 @@ pub async fn handle<L, Z, E, C>(
 where
     L: Ledger,
     Z: ChangeRecords + InspectZones,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
     C: Clock,
 {
     let Some(naming) = &ports.deployment.naming else {

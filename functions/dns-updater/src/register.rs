@@ -12,7 +12,7 @@ use spawn_core::dns::{
 };
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger, LedgerError, Versioned};
-use spawn_core::ports::{Clock, InAccounts, ShowInstances};
+use spawn_core::ports::{Clock, FindInstances, InAccounts};
 use spawn_core::rows::{InstanceRow, MemberRow, SweepRow, instance_key, sweep_key};
 
 use crate::facts::addresses_write;
@@ -112,7 +112,7 @@ pub(crate) async fn answer<L, Z, E, C>(
 ) -> Result<Answer, FunctionError>
 where
     L: Ledger,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
     C: Clock,
 {
     let asked = request.read();
@@ -161,7 +161,7 @@ async fn decide<L, Z, E, C>(
 ) -> Result<Outcome, FunctionError>
 where
     L: Ledger,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
     C: Clock,
 {
     let now = ports.clock.now_ms();
@@ -191,7 +191,7 @@ where
         ledger::require(ports.ledger, sweep.member_key(instance.member_index)).await?;
     let ids = [arn.instance_id.clone()];
     let ec2 = ports.ec2.of(member.lane.account);
-    let instances = ec2.show_instances(&arn.region, &ids).await?;
+    let instances = ec2.find_instances(&arn.region, &ids).await?;
     let Some(shown) = instances.into_iter().find(|shown| shown.arn == arn) else {
         return nobody();
     };

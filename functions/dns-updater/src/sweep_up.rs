@@ -9,7 +9,7 @@ use spawn_core::dns::{
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::{self, Expect, Key, Ledger, LedgerError, Stored, Write};
-use spawn_core::ports::{ChangeRecords, Clock, InAccounts, ShowInstances};
+use spawn_core::ports::{ChangeRecords, Clock, FindInstances, InAccounts};
 use spawn_core::rows::{MemberRow, SweepRow, shard_pk, sweep_key};
 use spawn_core::state::SweepStatus;
 
@@ -32,7 +32,7 @@ pub(crate) async fn sweep_up<L, Z, E, C>(
 where
     L: Ledger,
     Z: ChangeRecords,
-    E: ShowInstances + InAccounts,
+    E: FindInstances + InAccounts,
     C: Clock,
 {
     let mut report = Report::default();

@@ -3,19 +3,22 @@
 
 mod document;
 mod look_up;
+mod names;
 mod prices;
 mod record;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use spawn_core::clock;
+use spawn_core::dns::Naming;
 use spawn_core::document::{Occasion, OperatorDefaults, Sweep};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::Ledger;
 use spawn_core::plan::{self, Classes, Context, Plan};
 use spawn_core::ports::{
-    AskPrices, DescribeOffers, InAccounts, LocateBuckets, Objects, ReadParameters, ReadQuotas,
+    AskPrices, DescribeOffers, InAccounts, InspectZones, LocateBuckets, Objects, ReadParameters,
+    ReadQuotas,
 };
 use spawn_core::prices::PriceBook;
 
@@ -45,10 +48,12 @@ pub struct Deployment {
     pub price_book: Option<String>,
     /// How old AWS's prices may be, in ms.
     pub price_age_ms_max: u64,
+    /// How members are named, if they are.
+    pub naming: Option<Naming>,
 }
 
 /// What the handler needs of the outside.
-pub struct Ports<'a, L, E, P, O, A> {
+pub struct Ports<'a, L, E, P, O, A, Z> {
     /// The ledger.
     pub ledger: &'a L,
     /// EC2.
@@ -59,6 +64,8 @@ pub struct Ports<'a, L, E, P, O, A> {
     pub objects: &'a O,
     /// AWS's prices.
     pub prices: &'a A,
+    /// Route 53.
+    pub zones: &'a Z,
     /// The operator's settings.
     pub deployment: &'a Deployment,
 }
@@ -94,9 +101,9 @@ pub struct Output {
 /// # Errors
 /// Every fault of the document at once; or that the execution was cancelled, that another planner is at work, or that a
 /// service does not answer. Repeatable: the same execution plans one sweep.
-pub async fn handle<L, E, P, O, A>(
+pub async fn handle<L, E, P, O, A, Z>(
     input: Input,
-    ports: &Ports<'_, L, E, P, O, A>,
+    ports: &Ports<'_, L, E, P, O, A, Z>,
     now: u64,
 ) -> Result<Output, FunctionError>
 where
@@ -105,6 +112,7 @@ where
     P: ReadParameters,
     O: Objects + LocateBuckets,
     A: AskPrices,
+    Z: InspectZones,
 {
     let started_at = clock::parse_iso(&input.started_at).ok_or_else(|| {
         FunctionError::Bug(format!("`{}` is not an ISO 8601 time", input.started_at))
@@ -121,7 +129,20 @@ where
         notify_topic: ports.deployment.notify_topic.clone(),
         price_book: None,
     };
-    let (plan, context) = Box::pin(chosen(&sweep, ports, context, now)).await?;
+    let naming = ports.deployment.naming.as_ref();
+    let names = names::planned(ports.zones, naming, &sweep).await;
+    let chosen = Box::pin(chosen(&sweep, ports, context, now)).await;
+    let (names, (mut plan, context)) = match (names, chosen) {
+        (Err(FunctionError::InvalidSweep(one)), Err(FunctionError::InvalidSweep(other))) => {
+            return Err(one.and(other).into());
+        }
+        (names, chosen) => (names?, chosen?),
+    };
+    plan.sweep.dns_label = names.as_ref().map(|names| names.label.clone());
+    if let (Some(naming), Some(names)) = (naming, &names) {
+        let mode = names::Mode::of(sweep.dry_run);
+        names::claim(ports.ledger, naming, names, &sweep_id, mode, now).await?;
+    }
     let bucket = plan.sweep.results_bucket.clone();
     let key = format!("sweeps/{sweep_id}/plan.json");
     put_plan(ports.objects, &bucket, &key, &plan).await?;
@@ -143,9 +164,9 @@ where
 }
 
 /// Asks what can be launched where, and chooses.
-async fn chosen<L, E, P, O, A>(
+async fn chosen<L, E, P, O, A, Z>(
     sweep: &Sweep,
-    ports: &Ports<'_, L, E, P, O, A>,
+    ports: &Ports<'_, L, E, P, O, A, Z>,
     mut context: Context,
     now: u64,
 ) -> Result<(Plan, Context), FunctionError>

@@ -6,6 +6,7 @@ use spawn_aws::ec2::Ec2;
 use spawn_aws::lambda::{self, Error};
 use spawn_aws::ledger::DynamoLedger;
 use spawn_aws::prices::Prices;
+use spawn_aws::route53::Zones;
 use spawn_aws::s3::Buckets;
 use spawn_aws::ssm::Parameters;
 use spawn_core::document::OperatorDefaults;
@@ -19,6 +20,7 @@ async fn main() -> Result<(), Error> {
             parameters: &Parameters::new(&sdk),
             objects: &Buckets::new(&sdk),
             prices: &Prices::new(&sdk),
+            zones: &Zones::new(&sdk),
             deployment: &deployment(&config),
         };
         lambda::run(async |input, now, _| Box::pin(handle(input, &ports, now)).await).await
@@ -43,5 +45,6 @@ fn deployment(config: &Config) -> Deployment {
         notify_topic: config.notify_topic.clone(),
         price_book: config.price_book.clone(),
         price_age_ms_max: config.price_age_ms_max,
+        naming: config.naming.clone(),
     }
 }

@@ -19,8 +19,8 @@ const BOOK_BYTES_MAX: u64 = 8 * 1024 * 1024;
 ///
 /// # Errors
 /// When the operator's book cannot be read, or the ledger does not answer.
-pub(crate) async fn book<L, E, P, O, A>(
-    ports: &Ports<'_, L, E, P, O, A>,
+pub(crate) async fn book<L, E, P, O, A, Z>(
+    ports: &Ports<'_, L, E, P, O, A, Z>,
     facts: &Facts,
     now: u64,
 ) -> Result<PriceBook, FunctionError>

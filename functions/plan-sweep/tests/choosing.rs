@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use plan_sweep::{Deployment, Input, Output, Ports, handle};
 use serde_json::{Value, json};
-use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists};
+use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists, Route53, VirtualTime};
 use spawn_core::document::OperatorDefaults;
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Stored as _};
@@ -33,6 +33,7 @@ struct Place {
     offers: Offers,
     objects: MemoryObjects,
     prices: PriceLists,
+    zones: Route53,
 }
 
 impl Place {
@@ -42,7 +43,8 @@ impl Place {
         objects.insert("data", "prices.json", BOOK);
         Self {
             ledger: MemoryLedger::new(Arc::clone(&faults)),
-            offers: Offers::new(faults),
+            offers: Offers::new(Arc::clone(&faults)),
+            zones: Route53::new(VirtualTime::default(), faults),
             objects,
             prices: PriceLists::default(),
         }
@@ -70,6 +72,7 @@ impl Place {
             notify_topic: None,
             price_book: Some("s3://data/prices.json".to_owned()),
             price_age_ms_max: 48 * 3_600_000,
+            naming: None,
         };
         let ports = Ports {
             ledger: &self.ledger,
@@ -77,6 +80,7 @@ impl Place {
             parameters: &self.offers,
             objects: &self.objects,
             prices: &self.prices,
+            zones: &self.zones,
             deployment: &deployment,
         };
         let input = Input {

@@ -10,11 +10,15 @@ use std::sync::Arc;
 
 use plan_sweep::{Deployment, Input, Output, Ports, handle};
 use serde_json::{Value, json};
-use simulation::{Death, Faults, MemoryLedger, MemoryObjects, Offers, PriceLists, When};
+use simulation::{
+    Death, Faults, MemoryLedger, MemoryObjects, Offers, PriceLists, Route53, VirtualTime, When,
+};
+use spawn_core::dns::{AddressKind, NamesRow, Naming};
 use spawn_core::document::OperatorDefaults;
 use spawn_core::drain;
 use spawn_core::errors::FunctionError;
-use spawn_core::ledger::{self, Stored as _};
+use spawn_core::ids::SweepId;
+use spawn_core::ledger::{self, Ledger as _, Stored as _};
 use spawn_core::rows::{BatchRow, Drain, LaneRow, MemberRow, SweepRow, sweep_key, sweep_pk};
 use spawn_core::state::SweepStatus;
 
@@ -26,6 +30,7 @@ struct Place {
     offers: Offers,
     objects: MemoryObjects,
     prices: PriceLists,
+    zones: Route53,
     deployment: Deployment,
 }
 
@@ -36,6 +41,7 @@ impl Place {
             ledger: MemoryLedger::new(Arc::clone(&faults)),
             offers: Offers::new(Arc::clone(&faults)),
             objects: MemoryObjects::new(Arc::clone(&faults)),
+            zones: Route53::new(VirtualTime::default(), Arc::clone(&faults)),
             faults,
             prices: PriceLists::default(),
             deployment: Deployment {
@@ -53,25 +59,30 @@ impl Place {
                 notify_topic: Some("arn:topic".to_owned()),
                 price_book: None,
                 price_age_ms_max: 48 * 3_600_000,
+                naming: None,
             },
         }
     }
 
-    async fn plan(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
-        let ports = Ports {
+    fn ports(&self) -> Ports<'_, MemoryLedger, Offers, Offers, MemoryObjects, PriceLists, Route53> {
+        Ports {
             ledger: &self.ledger,
             ec2: &self.offers,
             parameters: &self.offers,
             objects: &self.objects,
             prices: &self.prices,
+            zones: &self.zones,
             deployment: &self.deployment,
-        };
+        }
+    }
+
+    async fn plan(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
         let input = Input {
             execution_arn: EXECUTION.to_owned(),
             started_at: "2026-01-22T10:00:00Z".to_owned(),
             input,
         };
-        Box::pin(handle(input, &ports, now)).await
+        Box::pin(handle(input, &self.ports(), now)).await
     }
 
     async fn sweep(&self, output: &Output) -> SweepRow {
@@ -395,5 +406,109 @@ async fn a_sweep_that_is_drained_while_it_is_planned_stays_drained() {
             .await
             .unwrap();
         assert_eq!(sweep.status, SweepStatus::Draining);
+    }
+}
+
+/// A deployment that gives names.
+fn naming(place: &mut Place) {
+    let naming = Naming::new(
+        "example.com",
+        "Z1",
+        "123456789012",
+        AddressKind::Private,
+        60,
+    );
+    place.deployment.naming = naming.ok();
+}
+
+async fn planned_as(place: &Place, execution: &str, document: Value) -> Result<String, String> {
+    let input = Input {
+        execution_arn: execution.to_owned(),
+        started_at: "2026-01-22T10:00:00Z".to_owned(),
+        input: document,
+    };
+    match Box::pin(handle(input, &place.ports(), 0)).await {
+        Ok(output) => Ok(output.sweep_id.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn two_sweeps_that_live_never_share_a_name() {
+    let mut place = Place::new();
+    naming(&mut place);
+    let document = |name: &str, label: &str| json!({"name": name, "ttl": "1h", "command": "true", "dns_name": label});
+    let first = planned_as(&place, "arn:1", document("Train", "box"))
+        .await
+        .unwrap();
+    let sweep: SweepRow = ledger::require(&place.ledger, sweep_key(&SweepId::from(first.as_str())))
+        .await
+        .unwrap();
+    assert_eq!(sweep.dns_label.as_deref(), Some("train"));
+    // The same execution again is the same sweep.
+    assert_eq!(
+        planned_as(&place, "arn:1", document("Train", "box")).await,
+        Ok(first.clone())
+    );
+    let refused = planned_as(&place, "arn:2", document("train", "box"))
+        .await
+        .unwrap_err();
+    for words in [
+        "2 faults",
+        &format!("- name: the name train.1kpqzg2c.example.com belongs to {first}, which lives"),
+        &format!("- dns_name: the name box.1kpqzg2c.example.com belongs to {first}, which lives"),
+        "naming: false",
+    ] {
+        assert!(refused.contains(words), "{words} in {refused}");
+    }
+    // A dry run tells the same, and takes nothing.
+    let mut dry = document("other", "box");
+    dry["dry_run"] = json!(true);
+    assert!(planned_as(&place, "arn:3", dry.clone()).await.is_err());
+    dry["dns_name"] = json!("free");
+    planned_as(&place, "arn:3", dry).await.unwrap();
+    planned_as(&place, "arn:4", document("other", "free"))
+        .await
+        .unwrap();
+    // Without names nobody is in anybody's way.
+    let mut without = document("train", "box");
+    without["naming"] = json!(false);
+    let id = planned_as(&place, "arn:5", without).await.unwrap();
+    let sweep: SweepRow = ledger::require(&place.ledger, sweep_key(&SweepId::from(id.as_str())))
+        .await
+        .unwrap();
+    assert_eq!(sweep.dns_label, None);
+}
+
+#[tokio::test]
+async fn the_name_of_a_sweep_that_is_over_is_free_once_its_records_are_gone() {
+    let mut place = Place::new();
+    naming(&mut place);
+    let document = json!({"name": "train", "ttl": "1h", "command": "true"});
+    let first = planned_as(&place, "arn:1", document.clone()).await.unwrap();
+    let first = SweepId::from(first.as_str());
+    let mut sweep: SweepRow = ledger::require(&place.ledger, sweep_key(&first))
+        .await
+        .unwrap();
+    sweep.status = SweepStatus::Completed;
+    let names = NamesRow::none(first, 0);
+    let rows = vec![sweep.row().unwrap(), names.row().unwrap()];
+    place.ledger.put_all(rows).await.unwrap();
+    let waits = planned_as(&place, "arn:2", document.clone())
+        .await
+        .unwrap_err();
+    assert!(waits.contains("are still being deleted"), "{waits}");
+    place.ledger.forget(&names.key());
+    planned_as(&place, "arn:2", document).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_zone_and_every_other_fault_are_told_at_once() {
+    let mut place = Place::new();
+    naming(&mut place);
+    let document = json!({"name": "large", "ttl": "1h", "command": "true", "count": 10_000, "instance_type": "c99.large"});
+    let refused = planned_as(&place, "arn:1", document).await.unwrap_err();
+    for words in ["2 faults", "which has room for 9998", "c99.large"] {
+        assert!(refused.contains(words), "{words} in {refused}");
     }
 }

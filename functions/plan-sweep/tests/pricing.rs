@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use plan_sweep::{Deployment, Input, Output, Ports, handle};
 use serde_json::{Value, json};
-use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists};
+use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists, Route53, VirtualTime};
 use spawn_core::document::OperatorDefaults;
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger as _, Stored as _};
@@ -26,6 +26,7 @@ struct Place {
     offers: Offers,
     objects: MemoryObjects,
     prices: PriceLists,
+    zones: Route53,
     deployment: Deployment,
 }
 
@@ -46,7 +47,8 @@ impl Place {
         Self {
             ledger: MemoryLedger::new(Arc::clone(&faults)),
             offers: Offers::new(Arc::clone(&faults)),
-            objects: MemoryObjects::new(faults),
+            objects: MemoryObjects::new(Arc::clone(&faults)),
+            zones: Route53::new(VirtualTime::default(), faults),
             prices,
             deployment: Deployment {
                 defaults: OperatorDefaults {
@@ -63,6 +65,7 @@ impl Place {
                 notify_topic: None,
                 price_book: None,
                 price_age_ms_max: 48 * HOUR,
+                naming: None,
             },
         }
     }
@@ -74,6 +77,7 @@ impl Place {
             parameters: &self.offers,
             objects: &self.objects,
             prices: &self.prices,
+            zones: &self.zones,
             deployment: &self.deployment,
         };
         let input = Input {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use spawn_core::account::{AccountId, Place};
 use spawn_core::ids::{ClientToken, InstanceArn, Market, SweepId};
 use spawn_core::ports::{
-    CloudInstance, Ec2Error, EndInstances, InAccounts, InstanceState, LaunchInstances,
-    FindInstances, LaunchRequest, ListInstances, ShowInstances, ShownInstance, StartInstances,
+    CloudInstance, Ec2Error, EndInstances, FindInstances, InAccounts, InstanceState,
+    LaunchInstances, LaunchRequest, ListInstances, ShowInstances, ShownInstance, StartInstances,
     StopInstances, Template,
 };
 use spawn_core::reap::Point;

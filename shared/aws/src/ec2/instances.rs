@@ -3,7 +3,7 @@
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, Reservation};
 use spawn_core::ids::{InstanceArn, Market, SweepId};
-use spawn_core::ports::{CloudInstance, Ec2Error, InstanceState, ListInstances, FindInstances};
+use spawn_core::ports::{CloudInstance, Ec2Error, FindInstances, InstanceState, ListInstances};
 use spawn_core::region::Region;
 use spawn_core::rows::Addresses;
 

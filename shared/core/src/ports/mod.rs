@@ -16,8 +16,8 @@ pub use dns::{
     ChangeRecords, Clock, InspectZones, RecordPage, RecordStart, ZoneCapacity, ZoneError,
 };
 pub use ec2::{
-    CloudInstance, Ec2Error, EndInstances, FindInstances, InAccounts, InstanceState, LaunchInstances,
-    LaunchRequest, ListInstances, StopInstances, Template,
+    CloudInstance, Ec2Error, EndInstances, FindInstances, InAccounts, InstanceState,
+    LaunchInstances, LaunchRequest, ListInstances, StopInstances, Template,
 };
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
 pub use listing::{ListSweeps, Listing, SweepsBy};

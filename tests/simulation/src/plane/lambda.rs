@@ -12,6 +12,7 @@ use spawn_core::region::Region;
 use super::client::{Client, Invocation};
 use super::{Fault, Plane};
 use crate::engine::{Ms, Slot};
+use crate::{Route53, VirtualTime};
 
 /// A function of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -250,6 +251,7 @@ async fn plan(payload: Value, client: &Client, now: Ms) -> Result<Value, Functio
         notify_topic: None,
         price_book: None,
         price_age_ms_max: spawn_core::prices::AGE_MS_MAX,
+        naming: None,
     };
     let ports = plan_sweep::Ports {
         ledger: client,
@@ -257,6 +259,7 @@ async fn plan(payload: Value, client: &Client, now: Ms) -> Result<Value, Functio
         parameters: client,
         objects: client,
         prices: &crate::PriceLists::default(),
+        zones: &Route53::new(VirtualTime::default(), Arc::default()),
         deployment: &deployment,
     };
     to_json(Box::pin(plan_sweep::handle(parse(payload)?, &ports, now)).await?)
