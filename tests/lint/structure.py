@@ -176,7 +176,7 @@ def intrinsic(loader, suffix, node):
 Loader.add_multi_constructor("!", intrinsic)
 
 # Actions that know no resources (Service Authorization Reference).
-WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics|GetMetricData)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|dynamodb:ListStreams|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics|GetMetricData)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
 # What a function's code calls, by what it says in its source. A port's method is one call.
 CALLS = {
     r"\.launch\(": {"ec2:RunInstances"},
@@ -188,6 +188,10 @@ CALLS = {
     r"\.(managed|shown)\(": {"ec2:DescribeInstances"},
     r"\.mark\(": {"ec2:CreateTags"},
     r"\.usage\(": {"cloudwatch:GetMetricData"},
+    r"\.find_instances\(": {"ec2:DescribeInstances"},
+    r"\.change_records\(": {"route53:ChangeResourceRecordSets"},
+    r"\.list_records\(": {"route53:ListResourceRecordSets"},
+    r"\.zone\(": {"route53:GetHostedZone", "route53:GetHostedZoneLimit"},
     r"\.start\(": {"ec2:StartInstances"},
     r"\.unprotect\(": {"ec2:CreateTags"},
     r"\.delete_template\(": {"ec2:DeleteLaunchTemplate"},

@@ -5,10 +5,13 @@ a name that is gone stops the gateway at its start.
 """
 
 import json
+import re
 import socketserver
 import threading
 
 JSONATA = ("{%", "%}")
+# Amazon Route 53 Developer Guide, "Quotas".
+RECORDS_OF_A_ZONE_MAX = 10_000
 
 
 def apply():
@@ -17,6 +20,8 @@ def apply():
     fail_waiting_tasks_whose_call_failed()
     make_metrics_of_logs()
     tell_metrics_without_dimensions_apart()
+    tell_functions_who_calls_their_url()
+    tell_limits_of_hosted_zones()
 
 
 def send_answers_at_once():
@@ -124,3 +129,52 @@ def tell_metrics_without_dimensions_apart():
             return True
 
     cloudwatch._dims_from_list = lambda dimensions: Exactly(dimensions_of(dimensions))
+
+
+def tell_functions_who_calls_their_url():
+    """A function's URL with IAM authorisation tells the function who has signed the request (AWS Lambda Developer Guide,
+    "Invoking Lambda function URLs"). MiniStack leaves it out."""
+    from ministack.services import lambda_svc, sts
+
+    build = lambda_svc._build_function_url_event
+
+    def build_with_caller(url_id, account_id, region, method, path, headers, *rest, **named):
+        event = build(url_id, account_id, region, method, path, headers, *rest, **named)
+        if headers.get("authorization", "").startswith("AWS4-HMAC-SHA256"):
+            caller = sts._caller_identity(headers)
+            event["requestContext"]["authorizer"] = {
+                "iam": {
+                    "accessKey": caller["accessKey"],
+                    "accountId": caller["accountId"],
+                    "callerId": caller["userId"],
+                    "cognitoIdentity": None,
+                    "principalOrgId": None,
+                    "userArn": caller["userArn"],
+                    "userId": caller["userId"],
+                }
+            }
+        return event
+
+    lambda_svc._build_function_url_event = build_with_caller
+
+
+def tell_limits_of_hosted_zones():
+    """GetHostedZoneLimit (Amazon Route 53 API Reference). MiniStack does not know it."""
+    from ministack import app
+    from ministack.services import route53
+
+    handle = app.SERVICE_HANDLERS["route53"]
+    path_of_limit = re.compile(r"/2013-04-01/hostedzonelimit/(\w+)/MAX_RRSETS_BY_ZONE")
+
+    async def handle_with_limits(method, path, headers, body, query):
+        asked = path_of_limit.fullmatch(path)
+        if not asked or asked[1] not in route53._zones:
+            return await handle(method, path, headers, body, query)
+        answer = (
+            '<GetHostedZoneLimitResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/">'
+            f"<Limit><Type>MAX_RRSETS_BY_ZONE</Type><Value>{RECORDS_OF_A_ZONE_MAX}</Value></Limit>"
+            f"<Count>{len(route53._records[asked[1]])}</Count></GetHostedZoneLimitResponse>"
+        )
+        return 200, {"Content-Type": "text/xml"}, answer.encode()
+
+    app.SERVICE_HANDLERS["route53"] = handle_with_limits

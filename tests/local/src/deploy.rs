@@ -55,7 +55,9 @@ impl Deployment<'_> {
         client.put_object(&bucket, "template.yaml", packaged.as_bytes())?;
 
         let url = format!("{}/{bucket}/template.yaml", client.endpoint());
-        client.create_stack(STACK, &url, &self.values(&template))?;
+        let mut values = self.values(&template);
+        values.extend(self.zone_of_domain(client)?);
+        client.create_stack(STACK, &url, &values)?;
         self.wait(client)?;
         Ok(())
     }
@@ -89,6 +91,23 @@ impl Deployment<'_> {
             &format!("functions/{name}.zip"),
             &zip::of_one_program("bootstrap", bootstrap.as_bytes()),
         )
+    }
+
+    /// A domain needs a hosted zone: one is made for it, unless one is named.
+    fn zone_of_domain(&self, client: &Client) -> Result<Option<(String, String)>> {
+        let value = |name: &str| {
+            let given = self.parameters.iter().find(|(given, _)| given == name);
+            given
+                .map(|(_, value)| value.as_str())
+                .filter(|value| !value.is_empty())
+        };
+        match (value("Domain"), value("HostedZoneId")) {
+            (Some(domain), None) => {
+                let zone = client.create_hosted_zone(domain)?;
+                Ok(Some(("HostedZoneId".to_owned(), zone)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Values for those parameters that the template has.

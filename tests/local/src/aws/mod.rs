@@ -5,6 +5,7 @@ mod cloudformation;
 mod dynamodb;
 mod ec2;
 mod logs;
+mod route53;
 mod s3;
 mod states;
 mod xml;
