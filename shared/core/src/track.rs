@@ -351,7 +351,10 @@ pub async fn wake(
         executions.wake(token, &answer).await?;
         forget_completion_token(ledger, sweep_id, token).await?;
     }
-    if sweep.max_concurrent.is_none() && sweep.max_concurrent_per_region.is_none() {
+    let is_limited = sweep.max_concurrent.is_some()
+        || sweep.max_concurrent_per_region.is_some()
+        || !sweep.max_in.is_empty();
+    if !is_limited {
         return Ok(());
     }
     let slots: Vec<SlotRow> = ledger::load_all(ledger, &sweep_pk(sweep_id), "SLOT#").await?;
