@@ -231,6 +231,29 @@ def statements(role):
         yield from policy["PolicyDocument"]["Statement"]
 
 
+def runbook_sections():
+    """The sections of the runbooks, as descriptions name them."""
+    found = set()
+    for path in (ROOT / "docs/runbooks").glob("*.md"):
+        for heading in re.findall(r"^## (.+)$", path.read_text(), re.M):
+            found.add(f"docs/runbooks/{path.name}#{heading.strip().lower().replace(' ', '-')}")
+    return found
+
+
+def check_alarms(alarms):
+    """Whoever is woken by an alarm must find in it what to do."""
+    sections = runbook_sections()
+    for name, alarm in alarms.items():
+        properties = alarm["Properties"]
+        runbook = re.search(r"docs/runbooks/\S+$", properties.get("AlarmDescription", ""))
+        if not runbook:
+            yield f"{name}: its description names no section of a runbook"
+        elif runbook[0] not in sections:
+            yield f"{name}: there is no section {runbook[0]}"
+        if not properties.get("AlarmActions"):
+            yield f"{name}: it tells nobody"
+
+
 def check_template(text):
     faults = []
     if re.search(r"^\s*(\S+:\s*)?[&*][A-Za-z]|<<:", text, re.M):
@@ -276,6 +299,7 @@ def check_template(text):
         for target in rule["Properties"]["Targets"]:
             if not target.get("DeadLetterConfig"):
                 faults.append(f"{name}: what cannot be delivered is lost without a DeadLetterConfig")
+    faults += check_alarms(of_type("AWS::CloudWatch::Alarm"))
     sources = re.findall(r"Queue: !GetAtt (\w+)\.Arn", text)
     for name in sources:
         if not resources[name]["Properties"].get("RedrivePolicy"):

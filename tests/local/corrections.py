@@ -8,6 +8,7 @@ import json
 import re
 import socketserver
 import threading
+import uuid
 
 JSONATA = ("{%", "%}")
 # Amazon Route 53 Developer Guide, "Quotas".
@@ -22,6 +23,7 @@ def apply():
     tell_metrics_without_dimensions_apart()
     tell_functions_who_calls_their_url()
     tell_limits_of_hosted_zones()
+    keep_query_definitions()
 
 
 def send_answers_at_once():
@@ -178,3 +180,45 @@ def tell_limits_of_hosted_zones():
         return 200, {"Content-Type": "text/xml"}, answer.encode()
 
     app.SERVICE_HANDLERS["route53"] = handle_with_limits
+
+
+def keep_query_definitions():
+    """CloudFormation makes saved queries of Logs Insights, which DescribeQueryDefinitions lists. MiniStack knows neither."""
+    from ministack.services import cloudwatch_logs
+    from ministack.services.cloudformation import provisioners
+
+    definitions = {}
+
+    def create(_logical_id, properties, _stack):
+        identity = str(uuid.uuid4())
+        definitions[identity] = properties
+        return identity, {"QueryDefinitionId": identity}
+
+    def update(identity, _old, properties, _stack):
+        definitions[identity] = properties
+        return identity, {"QueryDefinitionId": identity}
+
+    def delete(identity, _properties):
+        definitions.pop(identity, None)
+
+    provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {"create": create, "update": update, "delete": delete}
+    handle = cloudwatch_logs.handle_request
+
+    async def handle_with_definitions(method, path, headers, body, query):
+        if not headers.get("x-amz-target", "").endswith(".DescribeQueryDefinitions"):
+            return await handle(method, path, headers, body, query)
+        prefix = json.loads(body or b"{}").get("queryDefinitionNamePrefix", "")
+        found = [
+            {
+                "queryDefinitionId": identity,
+                "name": kept["Name"],
+                "queryString": kept["QueryString"],
+                "logGroupNames": kept.get("LogGroupNames", []),
+            }
+            for identity, kept in definitions.items()
+            if kept["Name"].startswith(prefix)
+        ]
+        content = json.dumps({"queryDefinitions": sorted(found, key=lambda query: query["name"])}).encode()
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, content
+
+    cloudwatch_logs.handle_request = handle_with_definitions

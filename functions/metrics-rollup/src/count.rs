@@ -21,12 +21,15 @@ const TRIES_MAX: u32 = 3;
 ///
 /// # Errors
 /// When the list of sweeps cannot be read, or a part of it could not be counted.
-pub async fn count<L: Ledger, M>(ports: &Ports<'_, L, M>) -> Result<Output, FunctionError> {
+pub async fn count<L: Ledger, M>(
+    ports: &Ports<'_, L, M>,
+    now: u64,
+) -> Result<Output, FunctionError> {
     let sweeps = sweeps(ports.ledger).await?;
     let mut disagreements = 0;
     let mut failure = None;
     for sweep_id in &sweeps {
-        match one(ports.ledger, sweep_id).await {
+        match one(ports.ledger, sweep_id, now).await {
             Ok(true) => {}
             Ok(false) => disagreements += 1,
             Err(error) => {
@@ -74,10 +77,10 @@ async fn sweeps(ledger: &impl Ledger) -> Result<BTreeSet<SweepId>, FunctionError
 
 /// Counts a sweep; whether its row agrees with its members. One that is being planned, or that changes all the time, is not
 /// judged.
-async fn one(ledger: &impl Ledger, sweep_id: &SweepId) -> Result<bool, FunctionError> {
+async fn one(ledger: &impl Ledger, sweep_id: &SweepId, now: u64) -> Result<bool, FunctionError> {
     for _ in 0..TRIES_MAX {
         let before: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
-        merge_into(ledger, &before).await?;
+        merge_into(ledger, &before, now).await?;
         if before.status == SweepStatus::Planning {
             return Ok(true);
         }

@@ -30,7 +30,7 @@ async fn serve(
         serde_json::to_value(note(&stream::changes(event)?, ports.ledger).await)
     } else {
         let output = if event.get("count").is_some() {
-            count(ports).await?
+            count(ports, now).await?
         } else if event.get("publish").is_some() {
             publish(ports, now).await?
         } else {

@@ -45,6 +45,9 @@ pub async fn publish<L: Ledger, M: PublishMetrics>(
         sent += count;
     }
     let rows: Vec<RollupRow> = ledger::load_all(ports.ledger, ROLLUP_PK, LIVE_PREFIX).await?;
+    if rows.is_empty() {
+        return Ok(note("no sweep is live", sent));
+    }
     let Some(pass) = next_pass(&last, &rows, minute) else {
         return Ok(note("this minute has its pass", sent));
     };

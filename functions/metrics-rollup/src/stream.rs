@@ -30,7 +30,7 @@ pub async fn note(changes: &[Change], ledger: &impl Ledger) -> Unprocessed {
     }
     let mut failed: Option<&Change> = None;
     for (sweep, change) in newest.into_values() {
-        if let Err(error) = merge_into(ledger, &sweep).await {
+        if let Err(error) = merge_into(ledger, &sweep, change.at).await {
             tracing::warn!(sweep_id = %sweep.sweep_id, %error, "sweep was not noted");
             // Changes come in the order of their sequence numbers.
             let first = |known: &Change| position(changes, known) > position(changes, change);
@@ -67,6 +67,7 @@ fn sweep_of(change: &Change) -> Option<SweepRow> {
 pub(crate) async fn merge_into(
     ledger: &impl Ledger,
     sweep: &SweepRow,
+    at: u64,
 ) -> Result<(), FunctionError> {
     for _ in 0..TRIES_MAX {
         let keys = [live_key(&sweep.sweep_id), ended_key(&sweep.sweep_id)];
@@ -76,7 +77,7 @@ pub(crate) async fn merge_into(
         };
         let (live, kept) = (next()?, next()?);
         let is_new = live.is_none();
-        let Some(row) = merge(sweep, live, kept.as_ref()) else {
+        let Some(row) = merge(sweep, at, live, kept.as_ref()) else {
             return Ok(());
         };
         let write = if is_new { row.create() } else { row.replace() };

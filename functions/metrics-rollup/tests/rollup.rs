@@ -252,7 +252,7 @@ async fn a_full_count_notes_what_the_stream_did_not_tell_and_finds_counts_that_a
         ledger: &world.ledger,
         metrics: &cloud,
     };
-    let output = count(&ports).await.unwrap();
+    let output = count(&ports, 0).await.unwrap();
     assert_eq!((output.sweeps, output.disagreements), (1, 0));
     pass(&world.ledger, &cloud, 10).await.unwrap();
     assert_eq!(cloud.at(Metric::ActiveInstances, &the_sweep(), 10), [0]);
@@ -266,7 +266,7 @@ async fn a_full_count_notes_what_the_stream_did_not_tell_and_finds_counts_that_a
         when: Vec::new(),
     };
     world.ledger.commit(vec![wrong]).await.unwrap();
-    let output = count(&ports).await.unwrap();
+    let output = count(&ports, 0).await.unwrap();
     assert_eq!(output.disagreements, 1);
     let line = output.measured.lines(0);
     assert_eq!(line[0]["ledger_disagreements"], 1);

@@ -80,6 +80,7 @@ fn datum(datum: &Datum) -> MetricDatum {
     let unit = match datum.metric.unit() {
         Unit::Count => StandardUnit::Count,
         Unit::Milliseconds => StandardUnit::Milliseconds,
+        Unit::Percent => StandardUnit::Percent,
         Unit::Dollars => StandardUnit::None,
     };
     MetricDatum::builder()

@@ -22,6 +22,8 @@ pub enum Unit {
     Count,
     /// A span of time in ms.
     Milliseconds,
+    /// A share of a hundred.
+    Percent,
     /// An amount in micro-dollars, published in US dollars: CloudWatch knows no unit of money.
     Dollars,
 }
@@ -33,6 +35,7 @@ impl Unit {
         match self {
             Self::Count => "Count",
             Self::Milliseconds => "Milliseconds",
+            Self::Percent => "Percent",
             Self::Dollars => "None",
         }
     }
@@ -41,7 +44,7 @@ impl Unit {
     #[must_use]
     pub fn publish(self, value: i64) -> Value {
         match self {
-            Self::Count | Self::Milliseconds => Value::from(value),
+            Self::Count | Self::Milliseconds | Self::Percent => Value::from(value),
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "exact up to nine thousand million dollars"
@@ -97,6 +100,12 @@ metrics! {
     CostUsd => "cost_usd", Dollars;
     /// What live instances may cost at most.
     CommittedUsd => "committed_usd", Dollars;
+    /// Of the live sweep with the largest share of failed members, how many of a hundred.
+    MaxFailedPercent => "max_failed_percent", Percent;
+    /// What the most expensive live sweep has cost so far.
+    MaxSweepCostUsd => "max_sweep_cost_usd", Dollars;
+    /// Sweeps that should be launching, and are not.
+    StuckSweeps => "stuck_sweeps", Count;
     /// Sweeps that are not over.
     LiveSweeps => "live_sweeps", Count;
     /// Sweeps whose counts are not those of their members: a defect.

@@ -76,6 +76,11 @@ def test_metrics_agree_with_the_sweep_and_a_replayed_stream_changes_nothing(stac
     assert total(stack, "completed_instances") - before["completed_instances"] == 2
     assert total(stack, "failed_instances") - before["failed_instances"] == 1
 
+    alarms = stack.client("cloudwatch").describe_alarms(AlarmNamePrefix="spawn-")["MetricAlarms"]
+    states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
+    assert states["spawn-sweep-failures"] == "ALARM", "a third of the sweep has failed"
+    assert states["spawn-cost-overrun"] != "ALARM"
+
     batch = stream_batch(stack)
     assert batch["Records"]
     for _ in range(2):
@@ -84,3 +89,15 @@ def test_metrics_agree_with_the_sweep_and_a_replayed_stream_changes_nothing(stac
     live = stack.table.get_item(Key={"pk": "ROLLUP", "sk": f"LIVE#{output['sweep_id']}"})
     assert "Item" not in live
     assert total(stack, "completed_instances", sweep) == 2
+
+
+def test_dashboards_and_saved_queries_are_there(stack):
+    cloudwatch = stack.client("cloudwatch")
+    for concern in ("overview", "fleet", "cost", "launch", "health"):
+        body = json.loads(cloudwatch.get_dashboard(DashboardName=f"spawn-{concern}")["DashboardBody"])
+        assert body["widgets"]
+    overview = json.loads(cloudwatch.get_dashboard(DashboardName="spawn-overview")["DashboardBody"])
+    metrics = [widget["properties"].get("metrics") for widget in overview["widgets"][:2]]
+    assert metrics == [[["spawn", "active_instances", {"stat": "Sum"}]], [["spawn", "cost_usd", {"stat": "Sum"}]]]
+    queries = stack.client("logs").describe_query_definitions(queryDefinitionNamePrefix="spawn/")["queryDefinitions"]
+    assert len(queries) >= 8

@@ -59,6 +59,8 @@ pub struct PassRow {
     pub grown: BTreeMap<SweepId, Totals>,
     /// The totals of this pass.
     pub current: BTreeMap<SweepId, Totals>,
+    /// The sweeps that should be launching, and are not.
+    pub stuck: usize,
     /// The live sweeps that have no metrics of their own, because a pass cannot hold more. They are in no total either.
     pub left_out: usize,
 }
@@ -91,8 +93,10 @@ pub fn next_pass(last: &PassRow, rows: &[RollupRow], minute: u64) -> Option<Pass
         minute,
         ..PassRow::default()
     };
+    let now = minute * 60_000;
     let mut bytes = 0;
     for row in rows {
+        pass.stuck += usize::from(row.is_stuck(now));
         let before = last.current.get(&row.sweep_id).unwrap_or(&row.base);
         let grown = Some(row.totals.since(before)).filter(|grown| *grown != Totals::default());
         bytes += size_of(&row.sweep_id, Some(&row.totals)) + size_of(&row.sweep_id, grown.as_ref());
@@ -151,8 +155,14 @@ impl PassRow {
         fleet(Metric::CostUsd, cost);
         let committed = self.current.values().map(|t| t.committed.0).sum();
         fleet(Metric::CommittedUsd, committed);
-        let live = i64::try_from(self.current.len()).unwrap_or(i64::MAX);
-        fleet(Metric::LiveSweeps, live);
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        fleet(Metric::LiveSweeps, count(self.current.len()));
+        fleet(Metric::StuckSweeps, count(self.stuck));
+        // Alarms cannot ask for "any sweep": CloudWatch has no wildcard for dimensions, so the worst one is told.
+        let worst =
+            |number: fn(&Totals) -> i64| self.current.values().map(number).max().unwrap_or(0);
+        fleet(Metric::MaxFailedPercent, worst(Totals::failed_percent));
+        fleet(Metric::MaxSweepCostUsd, worst(|totals| totals.cost.0));
         data
     }
 

@@ -17,6 +17,7 @@ fn totals(name: &str, numbers: [i64; 5], cost: i64) -> Totals {
         regions: BTreeMap::from([(region(name), Numbers::from(numbers))]),
         cost: MicroDollars(cost),
         committed: MicroDollars::ZERO,
+        members: 10,
     }
 }
 
@@ -25,6 +26,8 @@ fn row(sweep: &str, totals: Totals) -> RollupRow {
         sweep_id: SweepId::from(sweep),
         version: 0,
         seen: 1,
+        changed_at: 0,
+        is_launching: false,
         is_ended: false,
         totals,
         base: Totals::default(),
@@ -138,6 +141,7 @@ fn a_thousand_sweeps_in_four_regions_fit_though_all_change() {
             .collect(),
         cost: MicroDollars(1_000_000_000 + by),
         committed: MicroDollars(1_000_000_000),
+        members: 10_000,
     };
     let rows = |by| -> Vec<RollupRow> {
         (0..1000)
@@ -147,6 +151,31 @@ fn a_thousand_sweeps_in_four_regions_fit_though_all_change() {
     let first = done(next_pass(&done(PassRow::default()), &rows(0), 10).unwrap());
     let second = next_pass(&first, &rows(1), 11).unwrap();
     assert_eq!(second.left_out, 0);
+}
+
+#[test]
+fn the_worst_sweep_is_told_because_alarms_have_no_wildcard() {
+    let rows = [
+        row("a", totals("us-east-1", [0, 4, 1, 1, 0], 900)),
+        row("b", totals("us-east-1", [0, 9, 0, 0, 0], 200)),
+    ];
+    let pass = next_pass(&done(PassRow::default()), &rows, 10).unwrap();
+    assert_eq!(value(&pass, Metric::MaxFailedPercent, &Scope::Fleet), 20);
+    assert_eq!(value(&pass, Metric::MaxSweepCostUsd, &Scope::Fleet), 900);
+}
+
+#[test]
+fn a_sweep_that_should_launch_and_does_not_change_is_stuck() {
+    let mut launching = row("a", totals("us-east-1", [0, 0, 0, 0, 0], 0));
+    launching.is_launching = true;
+    launching.changed_at = 10 * 60_000;
+    let waiting = row("b", totals("us-east-1", [1, 0, 0, 0, 0], 0));
+    let rows = [launching, waiting];
+    let stuck = |minute| {
+        let pass = next_pass(&done(PassRow::default()), &rows, minute).unwrap();
+        value(&pass, Metric::StuckSweeps, &Scope::Fleet)
+    };
+    assert_eq!((stuck(25), stuck(26)), (0, 1));
 }
 
 /// The numbers of a sweep at each of its versions.

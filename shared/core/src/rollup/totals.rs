@@ -57,6 +57,8 @@ pub struct Totals {
     pub cost: MicroDollars,
     /// What its live instances may cost at most.
     pub committed: MicroDollars,
+    /// How many members the sweep has.
+    pub members: i64,
 }
 
 /// What a sweep has cost: as cost-guard last saw it, and never less than the bills of the instances that are gone.
@@ -83,7 +85,16 @@ impl Totals {
             regions,
             cost: cost_so_far(sweep),
             committed: MicroDollars(sweep.charged.saturating_sub(sweep.billed).max(0)),
+            members: i64::from(sweep.members),
         }
+    }
+
+    /// How many of a hundred members have failed or were interrupted for good, rounded down.
+    #[must_use]
+    pub fn failed_percent(&self) -> i64 {
+        let failed =
+            self.ended(MemberState::Failed, None) + self.ended(MemberState::Interrupted, None);
+        failed * 100 / self.members.max(1)
     }
 
     /// How many members came to the end `state`, in `region` or in all regions.
@@ -128,6 +139,7 @@ impl Totals {
             regions: regions.collect(),
             cost: MicroDollars(self.cost.0 - before.cost.0),
             committed: MicroDollars::ZERO,
+            members: 0,
         }
     }
 
@@ -149,6 +161,10 @@ pub struct RollupRow {
     pub version: u64,
     /// The version of the sweep's row that the totals were taken from: an older one that comes later is passed over.
     pub seen: u64,
+    /// When its row had changed last, in ms since 1970.
+    pub changed_at: u64,
+    /// Whether it has members to launch and a slot free for them.
+    pub is_launching: bool,
     /// Whether the sweep is over.
     pub is_ended: bool,
     /// Its numbers.
@@ -184,11 +200,34 @@ impl Stored for RollupRow {
 }
 versioned!(RollupRow);
 
-/// What becomes of a sweep's totals when its row is seen; `None`: nothing that was not known. `live` is what is noted of the
+/// How long a sweep that has members to launch, and slots for them, may be without any change. EC2 without capacity is asked
+/// again after four minutes at most.
+const STUCK_MS: u64 = 15 * 60 * 1000;
+
+impl RollupRow {
+    /// Whether the sweep should be launching, and is not.
+    #[must_use]
+    pub fn is_stuck(&self, now: u64) -> bool {
+        self.is_launching && !self.is_ended && self.changed_at + STUCK_MS < now
+    }
+}
+
+/// Whether a sweep has members to launch and a slot free for them.
+fn is_launching(sweep: &SweepRow) -> bool {
+    sweep.status.may_launch()
+        && sweep.counts.of(MemberState::Planned) > 0
+        && sweep
+            .live_in
+            .keys()
+            .any(|region| sweep.free_slots(region) > 0)
+}
+
+/// What becomes of a sweep's totals when its row, which changed at `at` (ms since 1970), is seen; `None`: nothing that was not known. `live` is what is noted of the
 /// live sweep, `kept` what was kept when it ended.
 #[must_use]
 pub fn merge(
     sweep: &SweepRow,
+    at: u64,
     live: Option<RollupRow>,
     kept: Option<&RollupRow>,
 ) -> Option<RollupRow> {
@@ -198,6 +237,8 @@ pub fn merge(
         Some(row) if row.seen >= sweep.version => None,
         Some(row) => Some(RollupRow {
             seen: sweep.version,
+            changed_at: at,
+            is_launching: is_launching(sweep),
             is_ended,
             totals,
             ..row
@@ -209,6 +250,8 @@ pub fn merge(
             sweep_id: sweep.sweep_id.clone(),
             version: 0,
             seen: sweep.version,
+            changed_at: at,
+            is_launching: is_launching(sweep),
             is_ended,
             totals,
             base: kept.map(|kept| kept.totals.clone()).unwrap_or_default(),
