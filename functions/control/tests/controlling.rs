@@ -305,7 +305,7 @@ async fn each_control_is_refused_where_it_makes_no_sense() {
         ("extend", Completed, "only ended"),
         ("replace", Planning, "nothing of it has been launched"),
         ("replace", Draining, "launches nothing more"),
-        ("replace", Completed, "spawn-resume"),
+        ("replace", Completed, "launches nothing more"),
         ("resume", Planning, "still run"),
         ("resume", Launching, "still run"),
         ("resume", Running, "still run"),

@@ -74,9 +74,7 @@ impl Outcome {
             Self::NoTtl => {
                 Some("it has no ttl: nothing ends it but its own end, a drain or spawn-terminate")
             }
-            Self::NoCapacity => Some(
-                "it stays stopped: start it again later, or give it a new instance by spawn-replace",
-            ),
+            Self::NoCapacity => Some("it stays stopped: start it again later"),
             Self::HadMoreTime => Some("its time ends later than that already"),
             Self::HadEnded => Some("its instance was gone already"),
             Self::Terminated

@@ -41,20 +41,16 @@ pub fn admit(request: &Request, found: &Found) -> Result<Way, FunctionError> {
         (Control::Stop, Phase::Draining) => refuse("its instances are being terminated"),
         (Control::Stop, Phase::Live | Phase::Over) => Ok(Way::Places),
         (Control::Start | Control::Extend, Phase::Live) => Ok(Way::Places),
-        (Control::Start | Control::Extend, Phase::Draining) => refuse(
-            "its instances are being terminated; when it is over, spawn-resume runs the rest",
-        ),
-        (Control::Start | Control::Extend, Phase::Over) => refuse(
-            "its instances are only ended; spawn-resume runs the members that did not complete",
-        ),
+        (Control::Start | Control::Extend, Phase::Draining) => {
+            refuse("its instances are being terminated")
+        }
+        (Control::Start | Control::Extend, Phase::Over) => {
+            refuse("what is left of its instances is only ended")
+        }
         (Control::Replace, Phase::Live) => Ok(Way::Places),
-        (Control::Replace, Phase::Draining | Phase::Over) => {
-            refuse("it launches nothing more; when it is over, spawn-resume runs the rest")
-        }
+        (Control::Replace, Phase::Draining | Phase::Over) => refuse("it launches nothing more"),
         (Control::Resume, Phase::Over) => Ok(Way::Places),
-        (Control::Resume, Phase::Planning | Phase::Live) => {
-            refuse("its members still run; a member by itself is run again by spawn-replace")
-        }
+        (Control::Resume, Phase::Planning | Phase::Live) => refuse("its members still run"),
         (Control::Resume, Phase::Draining) => {
             refuse("it is being drained; resume it when it is over")
         }
