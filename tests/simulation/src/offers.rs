@@ -160,6 +160,7 @@ impl DescribeOffers for Offers {
                     architecture: (*architecture).to_owned(),
                     available: true,
                     root_gib: Some(8),
+                    root_device: Some("/dev/xvda".to_owned()),
                 }))
             })
             .await

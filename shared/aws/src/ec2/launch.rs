@@ -6,20 +6,22 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_ec2::config::Config;
 use aws_sdk_ec2::types::{
     InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceType,
-    LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
+    LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
+    LaunchTemplateHibernationOptionsRequest, LaunchTemplateHttpTokensState,
+    LaunchTemplateIamInstanceProfileSpecificationRequest,
     LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
     LaunchTemplateInstanceMetadataTagsState,
     LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplatePlacementRequest,
     LaunchTemplateSpecification, MarketType, Placement, PlacementStrategy,
     RequestLaunchTemplateData, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
-    Tag, TagSpecification,
+    Tag, TagSpecification, VolumeType,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use spawn_core::ids::{ClientToken, Market};
 use spawn_core::ports::{CloudInstance, Ec2Error, LaunchInstances, LaunchRequest, Template};
 use spawn_core::region::Region;
-use spawn_core::rows::Efa;
+use spawn_core::rows::{Efa, HibernationVolume};
 
 use super::instances::{cloud_instance, described};
 use super::{Ec2, errors};
@@ -180,6 +182,12 @@ fn template_data(template: &Template) -> RequestLaunchTemplateData {
         let placement = LaunchTemplatePlacementRequest::builder();
         placement.group_name(&group.name).build()
     });
+    let root = shape.hibernation.as_ref().map(root_volume);
+    let hibernation = shape.hibernation.as_ref().map(|_| {
+        LaunchTemplateHibernationOptionsRequest::builder()
+            .configured(true)
+            .build()
+    });
     RequestLaunchTemplateData::builder()
         .image_id(&shape.ami)
         .user_data(STANDARD.encode(&template.user_data))
@@ -190,6 +198,23 @@ fn template_data(template: &Template) -> RequestLaunchTemplateData {
         .set_placement(placement)
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .metadata_options(metadata)
+        .set_hibernation_options(hibernation)
+        .set_block_device_mappings(root.map(|root| vec![root]))
+        .build()
+}
+
+/// The root volume of instances that can hibernate: their memory is written to it, so EC2 wants it encrypted and large enough
+/// (Amazon EC2 User Guide, "Prerequisites for EC2 instance hibernation").
+fn root_volume(volume: &HibernationVolume) -> LaunchTemplateBlockDeviceMappingRequest {
+    let ebs = LaunchTemplateEbsBlockDeviceRequest::builder()
+        .encrypted(true)
+        .volume_size(i32::try_from(volume.gib).unwrap_or(i32::MAX))
+        .volume_type(VolumeType::Gp3)
+        .delete_on_termination(true)
+        .build();
+    LaunchTemplateBlockDeviceMappingRequest::builder()
+        .device_name(&volume.device)
+        .ebs(ebs)
         .build()
 }
 

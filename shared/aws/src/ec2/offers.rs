@@ -258,6 +258,7 @@ fn image_facts(id: &str, image: &Image) -> Option<ImageFacts> {
             .unwrap_or_default(),
         available: image.state() == Some(&ImageState::Available),
         root_gib: root_gib(image),
+        root_device: root_gib(image).and(image.root_device_name().map(str::to_owned)),
     })
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::fault::quoted;
-use super::read::{Problem, Read, each, text, truth_hint, unavailable, word, wrong_type};
+use super::read::{Problem, Read, each, text, truth_hint, word, wrong_type};
 use super::settings::{Ami, InstanceTypes, OnComplete, PlacementGroup, Spot};
 use super::suggest::nearest;
 use super::uri::{S3Uri, is_bucket_name};
@@ -272,7 +272,7 @@ pub(super) fn on_complete(value: &Value) -> Read<OnComplete> {
         "terminate" => Ok(OnComplete::Terminate),
         "stop" => Ok(OnComplete::Stop),
         "none" => Ok(OnComplete::None),
-        _ => Err(unavailable("\"hibernate\"", "use stop, or terminate").into()),
+        _ => Ok(OnComplete::Hibernate),
     }
 }
 

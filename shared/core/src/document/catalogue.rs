@@ -234,7 +234,7 @@ pub(super) const TOP: [Field<Top>; 26] = [
 ];
 
 /// The settings of a member.
-pub(super) const SETTINGS: [Field<Setting>; 22] = [
+pub(super) const SETTINGS: [Field<Setting>; 23] = [
     field(
         Setting::Region,
         "region",
@@ -352,18 +352,25 @@ pub(super) const SETTINGS: [Field<Setting>; 22] = [
         "How long the instance may be idle. Default: none.",
     ),
     field(
+        Setting::Idle,
+        "idle",
+        &[],
+        Shape::Idle,
+        "What counts as idle: limits of signals, and how many windows must agree.",
+    ),
+    field(
         Setting::HibernateOnIdle,
         "hibernate_on_idle",
         &[],
         Shape::Bool,
-        "Hibernate, rather than end, an instance that has been idle for too long; true is not available in this version. Default: false.",
+        "Hibernate, rather than terminate, an instance that has been idle for too long. Default: false.",
     ),
     field(
         Setting::OnComplete,
         "on_complete",
         &[],
         Shape::OnComplete,
-        "What becomes of the instance when its work is done; hibernate is not available in this version. Default: terminate.",
+        "What becomes of the instance when its work is done. Default: terminate.",
     ),
     field(
         Setting::CompletionFile,

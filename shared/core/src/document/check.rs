@@ -132,11 +132,18 @@ impl<'a> Checked<'a> {
         }
         let spot = layer.spot.unwrap_or(Spot::OnDemand);
         let on_complete = layer.on_complete.unwrap_or(OnComplete::Terminate);
-        if spot != Spot::OnDemand && on_complete == OnComplete::Stop {
-            let problem = "stop does not go with spot: a one-time spot instance cannot be stopped";
+        if spot != Spot::OnDemand && matches!(on_complete, OnComplete::Stop | OnComplete::Hibernate)
+        {
+            let word = if on_complete == OnComplete::Stop {
+                "stop"
+            } else {
+                "hibernate"
+            };
+            let problem =
+                format!("{word} does not go with spot: a one-time spot instance cannot be stopped");
             flaw(
                 Setting::OnComplete,
-                problem.to_owned(),
+                problem,
                 "terminate or none".to_owned(),
                 None,
             );
@@ -212,6 +219,7 @@ impl<'a> Checked<'a> {
                 command: layer.command.clone(),
                 ttl: ttl_s.map_or(Ttl::None, Ttl::Seconds),
                 idle_timeout_s: layer.idle_timeout_s.flatten(),
+                idle: layer.idle.clone().unwrap_or_default(),
                 hibernate_on_idle: layer.hibernate_on_idle.unwrap_or(false),
                 on_complete,
                 completion_file: layer.completion_file.clone(),

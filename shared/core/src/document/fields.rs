@@ -65,6 +65,7 @@ pub(super) enum Setting {
     Command,
     Ttl,
     IdleTimeout,
+    Idle,
     HibernateOnIdle,
     OnComplete,
     CompletionFile,

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::fault::{Collector, Fault};
 use super::fields::{self, Setting};
-use super::read::{self, Problem, Read, bool, duration, duration_or_none, take, text};
+use super::read::{Read, bool, duration, duration_or_none, take, text};
 use super::settings::{Ami, InstanceTypes, OnComplete, PlacementGroup, Spot};
 use super::shape::Shape;
-use super::{aws, names, requirements};
+use super::{aws, idleness, names, requirements};
+use crate::reap::IdleRules;
 use crate::region::Region;
 
 /// The settings that one level gives; those that it does not give are `None`.
@@ -29,6 +30,7 @@ pub(super) struct Layer {
     /// The inner `None` is the word none.
     pub(super) ttl_s: Option<Option<u64>>,
     pub(super) idle_timeout_s: Option<Option<u64>>,
+    pub(super) idle: Option<IdleRules>,
     pub(super) hibernate_on_idle: Option<bool>,
     pub(super) on_complete: Option<OnComplete>,
     pub(super) completion_file: Option<String>,
@@ -115,7 +117,8 @@ impl Layer {
             Setting::IdleTimeout => {
                 self.idle_timeout_s = Some(duration_or_none(value, min_s, max_s)?)
             }
-            Setting::HibernateOnIdle => self.hibernate_on_idle = Some(hibernate_on_idle(value)?),
+            Setting::Idle => self.idle = Some(idleness::idle(value)?),
+            Setting::HibernateOnIdle => self.hibernate_on_idle = Some(bool(value)?),
             Setting::OnComplete => self.on_complete = Some(aws::on_complete(value)?),
             Setting::CompletionFile => self.completion_file = Some(owned()?),
             Setting::CompletionDelay => {
@@ -145,6 +148,7 @@ impl Layer {
             Setting::Command => self.command = None,
             Setting::Ttl => self.ttl_s = None,
             Setting::IdleTimeout => self.idle_timeout_s = None,
+            Setting::Idle => self.idle = None,
             Setting::HibernateOnIdle => self.hibernate_on_idle = None,
             Setting::OnComplete => self.on_complete = None,
             Setting::CompletionFile => self.completion_file = None,
@@ -188,6 +192,7 @@ impl Layer {
             command,
             ttl_s,
             idle_timeout_s,
+            idle,
             hibernate_on_idle,
             on_complete,
             completion_file,
@@ -195,16 +200,5 @@ impl Layer {
             on_interruption,
             dns_name
         );
-    }
-}
-
-fn hibernate_on_idle(value: &Value) -> Read<bool> {
-    match bool(value)? {
-        false => Ok(false),
-        true => {
-            let problem: Problem =
-                read::unavailable("true", "leave it out: an idle instance is then ended");
-            Err(problem.into())
-        }
     }
 }

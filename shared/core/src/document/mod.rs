@@ -20,6 +20,7 @@ mod extras;
 mod fault;
 mod fields;
 mod grid;
+mod idleness;
 mod json;
 mod keys;
 mod layer;

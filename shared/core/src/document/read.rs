@@ -138,11 +138,6 @@ pub(super) fn word<'a>(value: &Value, words: &[&'a str]) -> Read<&'a str> {
         })
 }
 
-/// The problem of a word that is known, but stands for something that this version does not do.
-pub(super) fn unavailable(what: &str, instead: &str) -> Problem {
-    Problem::new(format!("{what} is not available in this version")).hint(instead.to_owned())
-}
-
 /// `true` or `false`.
 pub(super) fn bool(value: &Value) -> Read<bool> {
     value.as_bool().ok_or_else(|| {

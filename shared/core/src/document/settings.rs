@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::requirements::Requirements;
+use crate::reap::IdleRules;
 use crate::region::Region;
 
 /// How a member is run. Members with equal settings share one value, so that 100,000 of them stay small.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub ttl: Ttl,
     /// How long it may be idle; `None` for ever.
     pub idle_timeout_s: Option<u64>,
+    /// What counts as idle.
+    pub idle: IdleRules,
     /// Whether it hibernates, rather than ends, when it has been idle for too long.
     pub hibernate_on_idle: bool,
     /// What becomes of the instance when its work is done.

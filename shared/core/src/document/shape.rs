@@ -37,6 +37,7 @@ pub(super) enum Shape {
         prefix: &'static str,
     },
     OnComplete,
+    Idle,
     File,
     Bucket,
     DnsLabel,
@@ -96,7 +97,10 @@ impl Shape {
             Self::Ids { prefix } => {
                 return format!("an id such as {prefix}0123456789abcdef0, or a list of them");
             }
-            Self::OnComplete => "terminate, stop or none",
+            Self::OnComplete => "terminate, stop, hibernate or none",
+            Self::Idle => {
+                "an object with cpu_percent, network_kib_per_s, disk_kib_per_s, gpu_percent, users (each a number or none), window, windows, agree and grace"
+            }
             Self::File => "a path relative to the working directory, without \"..\"",
             Self::Bucket => "the name of an S3 bucket",
             Self::DnsLabel => {
@@ -191,7 +195,8 @@ impl Shape {
             Self::Ids { prefix } => {
                 list_of(json!({"type": "string", "pattern": format!("^{prefix}[0-9a-z]+$")}))
             }
-            Self::OnComplete => json!({"enum": ["terminate", "stop", "none"]}),
+            Self::OnComplete => json!({"enum": ["terminate", "stop", "hibernate", "none"]}),
+            Self::Idle => super::idleness::schema(),
             Self::File => json!({"type": "string", "pattern": "^[^/]", "maxLength": 512}),
             Self::Bucket => {
                 json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"})

@@ -86,7 +86,12 @@ pub(crate) fn lane_prices(
             prices.types.insert(name.clone(), of_type);
         }
         let image = images.and_then(|images| images.get(&shape.ami));
-        let gib = image.and_then(|image| image.root_gib);
+        // One that can hibernate has a root volume that holds its memory, too.
+        let gib = shape
+            .hibernation
+            .as_ref()
+            .map(|volume| volume.gib)
+            .or(image.and_then(|image| image.root_gib));
         prices.gib.push(gib);
         let most = ttl_s(plan, lane, number).and_then(|ttl_s| {
             let hours = shape

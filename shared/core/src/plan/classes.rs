@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::document::{OnComplete, Settings, Sweep, Ttl};
 use crate::ids::Market;
+use crate::reap::IdleRules;
 
 /// Members whose launch settings are the same, whatever they run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,7 @@ fn launch_settings(settings: &Settings) -> Settings {
         command: None,
         ttl: Ttl::None,
         idle_timeout_s: None,
+        idle: IdleRules::default(),
         hibernate_on_idle: settings.hibernate_on_idle,
         on_complete: match settings.on_complete {
             // An instance that is to hibernate is launched as one.

@@ -16,6 +16,7 @@ mod candidates;
 mod classes;
 mod facts;
 mod families;
+mod hibernate;
 mod lanes;
 mod options;
 mod place;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::document::{self, Settings, Sweep};
 use crate::ids::SweepId;
 use crate::plan::rows::ttl_of;
-use crate::reap::IdleRules;
 use crate::rows::{OnComplete, ProgramRow};
 
 /// The programs of a sweep, one for each kind of settings.
@@ -36,11 +35,11 @@ impl Programs {
             ttl_s: ttl_of(settings),
             idle_timeout_s: settings.idle_timeout_s,
             hibernate_on_idle: settings.hibernate_on_idle,
-            idle: IdleRules::default(),
+            idle: settings.idle.clone(),
             on_complete: match settings.on_complete {
                 document::OnComplete::Terminate => OnComplete::Terminate,
-                // Hibernation needs more at launch than spawn sets up yet; documents that ask for it are refused.
-                document::OnComplete::Stop | document::OnComplete::Hibernate => OnComplete::Stop,
+                document::OnComplete::Stop => OnComplete::Stop,
+                document::OnComplete::Hibernate => OnComplete::Hibernate,
                 document::OnComplete::None => OnComplete::None,
             },
             completion_file: settings.completion_file.clone(),

@@ -8,6 +8,7 @@ use crate::money::MicroDollars;
 use crate::plan::RegionFacts;
 use crate::plan::classes::Class;
 use crate::plan::families::{Quota, quota_of};
+use crate::plan::hibernate;
 use crate::plan::types::{self, Choosing};
 use crate::ports::{ImageFacts, TypeFacts};
 use crate::region::Region;
@@ -118,7 +119,8 @@ pub(crate) fn choice_of(class: &Class, around: Surroundings<'_>) -> Result<Choic
     let by = around.by;
     let path = |field: &str| format!("{}{field}", by.at);
     let chosen = types::choose(settings, by)?;
-    let (ami, types) = image_of(settings, by.region, by.facts, chosen.types, &path("ami"))?;
+    let able = hibernate::able(settings, chosen.types, by.at)?;
+    let (ami, types) = image_of(settings, by.region, by.facts, able, &path("ami"))?;
     if let Some(zone) = &settings.availability_zone
         && !zone.starts_with(by.region.as_str())
     {
@@ -128,6 +130,9 @@ pub(crate) fn choice_of(class: &Class, around: Surroundings<'_>) -> Result<Choic
             "a zone of the member's region, such as `us-east-1a`",
         ));
     }
+    let memory_mib = types.iter().map(|one| one.memory_mib).max().unwrap_or(0);
+    let image = by.facts.images.get(&ami);
+    let hibernation = hibernate::volume(settings, memory_mib, image, by.at)?;
     let types = in_zone(settings, by, types, &path("availability_zone"))?;
     let placement_group = placement_group(settings, around, &path("placement_group"))?;
     // Subnets are in zones of their own, and a cluster placement group in the zone of its first instance.
@@ -169,6 +174,7 @@ pub(crate) fn choice_of(class: &Class, around: Surroundings<'_>) -> Result<Choic
             availability_zone: settings.availability_zone.clone(),
             zones,
             first_zone: None,
+            hibernation,
             on_demand_fallback: settings.spot == Spot::SpotThenOnDemand,
             placement_group,
             efa,

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::boot;
+use crate::ids::Market;
 use crate::plan::{Plan, priced, worst_case};
 use crate::prices::PriceBook;
-use crate::rows::{LaneRow, MemberRow, Shape};
+use crate::rows::{LaneRow, MemberRow, ProgramRow, Shape};
 
 /// Members that a dry run's answer shows in full; all of them are in the manifest. (A state's output holds 256 KiB.)
 const MEMBERS_SHOWN_MAX: usize = 20;
@@ -104,6 +105,7 @@ pub fn member_summary(
         "launched_with": shape,
         "ttl_s": program.and_then(|program| program.ttl_s),
         "idle_timeout_s": program.and_then(|program| program.idle_timeout_s),
+        "on_idle": program.and_then(|program| on_idle(program, member.lane.market, shape)),
         "on_complete": program.map(|program| program.on_complete),
         "command": program.and_then(|program| program.command.clone()),
         "user_data": program.and_then(|program| program.user_data.clone()),
@@ -114,4 +116,23 @@ pub fn member_summary(
         "results": format!("s3://{}/{}/", plan.sweep.results_bucket,
             boot::results_prefix(plan.sweep.sweep_id.as_str(), member.index)),
     }))
+}
+
+/// What idleness will do to a member's instance, in words; `None` when nothing limits it.
+fn on_idle(program: &ProgramRow, market: Market, shape: Option<&Shape>) -> Option<&'static str> {
+    program.idle_timeout_s?;
+    let may_be_spot = market == Market::Spot;
+    let can_hibernate = shape.is_some_and(|shape| shape.hibernation.is_some());
+    Some(
+        match (program.hibernate_on_idle, may_be_spot, can_hibernate) {
+            (false, _, _) => "terminate",
+            (true, true, _) => {
+                "terminate: a one-time spot instance can be neither hibernated nor stopped"
+            }
+            (true, false, true) => {
+                "hibernate; where EC2 refuses, stop; where it refuses that, terminate"
+            }
+            (true, false, false) => "stop; where EC2 refuses, terminate",
+        },
+    )
 }

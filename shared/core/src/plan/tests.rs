@@ -75,6 +75,7 @@ fn facts_of(region: &str) -> RegionFacts {
                 architecture: "x86_64".to_owned(),
                 available: true,
                 root_gib: Some(8),
+                root_device: Some("/dev/xvda".to_owned()),
             },
         )]
         .into(),

@@ -74,6 +74,8 @@ pub struct ImageFacts {
     pub available: bool,
     /// The size of its root volume in GiB, if EC2 says.
     pub root_gib: Option<u32>,
+    /// The device of its root volume, such as `/dev/xvda`, when that is on EBS.
+    pub root_device: Option<String>,
 }
 
 /// Answers what can be launched where.

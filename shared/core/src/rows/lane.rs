@@ -30,6 +30,9 @@ pub struct Shape {
     /// The one of `zones` that is tried before the others (`distribution: spread`).
     #[serde(default)]
     pub first_zone: Option<String>,
+    /// The root volume with which instances can hibernate; `None`: they are launched without that option.
+    #[serde(default)]
+    pub hibernation: Option<HibernationVolume>,
     /// Whether to fall back to on-demand when there is no spot capacity.
     pub on_demand_fallback: bool,
     /// The placement group, if any.
@@ -38,6 +41,15 @@ pub struct Shape {
     /// Whether the instances have an Elastic Fabric Adapter.
     #[serde(default)]
     pub efa: Option<Efa>,
+}
+
+/// An encrypted root volume that holds an instance's memory beside its image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HibernationVolume {
+    /// The device, such as `/dev/xvda`.
+    pub device: String,
+    /// Its size in GiB.
+    pub gib: u32,
 }
 
 /// The placement group that instances are launched into.

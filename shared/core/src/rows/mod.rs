@@ -15,7 +15,10 @@ pub use addresses::Addresses;
 pub use attempt::{AttemptRow, AttemptState, BatchRow, Rung, attempt_key, batch_key};
 pub use attempt_costs::AttemptCosts;
 pub use instance::{InstanceRow, Report, instance_key};
-pub use lane::{Efa, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, lane_key, slot_key};
+pub use lane::{
+    Efa, HibernationVolume, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, lane_key,
+    slot_key,
+};
 pub use lane_prices::{LanePrices, TypePrices};
 pub use member::{MemberRow, Try, member_key};
 pub use program::{OnComplete, ProgramRow, program_key};
