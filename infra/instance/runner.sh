@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The boot runner, see README.md. "#!/bin/sh", SPAWN_TABLE, SPAWN_HOME_REGION, SPAWN_KILL_AFTER_S, monitor.sh come before it.
+# The boot runner, see README.md. "#!/bin/sh", SPAWN_TABLE, SPAWN_BUS, SPAWN_HOME_REGION, SPAWN_KILL_AFTER_S, monitor.sh come before it.
 set -u
 umask 077
 root=${SPAWN_ROOT:-}
@@ -152,7 +152,7 @@ get() { sed -n "/^$1 /{s///p;q;}" "$assignment" | base64 -d; }
 command=$(get command)
 completion_file=$(get completion_file) completion_delay_s=$(get completion_delay_s)
 result_file=$(get result_file) bucket=$(get results_bucket) prefix=$(get results_prefix)
-on_complete=$(get on_complete) deadline=$(get ttl_deadline)
+hook=$(get on_interruption) on_complete=$(get on_complete) deadline=$(get ttl_deadline)
 say "this is $arn"
 [ "${1:-}" != resume ] || { monitor; exit; }
 
@@ -185,8 +185,9 @@ copy_inputs() {
 	done <"$assignment"
 }
 
-program() (
+program() ( # program, or "program hook"
 	umask 022
+	mode=${1:-}
 	shell=$(command -v bash || command -v sh)
 	set -- "AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-$region}" "HOME=${HOME:-/root}" "TMPDIR=$dir/tmp" \
 		"SPAWN_INSTANCE_ID=$instance" "SPAWN_REGION=$region" "SPAWN_OUTPUT_DIR=$out" "SPAWN_SPOT_NOTICE_FILE=$notice" \
@@ -199,6 +200,7 @@ program() (
 	done <"$assignment"
 	# Background jobs ignore SIGINT and SIGQUIT; the program shall not.
 	env --default-signal=INT,QUIT true 2>/dev/null && set -- --default-signal=INT,QUIT "$@"
+	[ -z "$mode" ] || exec env "$@" "$shell" -c -- "$hook"
 	if [ -s "$dir/user_data" ]; then
 		case $(head -c 2 "$dir/user_data") in
 		'#!') env "$@" "$dir/user_data" ;;
@@ -247,6 +249,7 @@ save() { # log tail, result and SPAWN_OUTPUT_DIR in one upload
 
 update() {
 	set -- "SET report_at = :at" "\":at\":{\"N\":\"$(date +%s%3N)\"}"
+	[ ! -e "$dir/interrupted" ] || set -- "$1, report_interrupted = :i" "$2,\":i\":{\"BOOL\":true}"
 	[ -z "$code" ] || set -- "$1, report_exit_code = :code" "$2,\":code\":{\"N\":\"$code\"}"
 	[ -z "$result_key" ] || set -- "$1, report_result_key = :key" \
 		"$2,\":key\":{\"S\":\"$(printf %s "$result_key" | tr -d '\000-\037' | sed 's/["\\]/\\&/g')\"}"
@@ -260,7 +263,7 @@ report() {
 	retry update || return
 	: >"$dir/reported"
 	awscli events put-events --entries \
-		"Source=spawn.member,DetailType='Spawn Member Report',Detail='{\"instance_arn\":\"$arn\"}'" >/dev/null
+		"EventBusName=${SPAWN_BUS:-default},Source=spawn.member,DetailType='Spawn Member Report',Detail='{\"instance_arn\":\"$arn\"}'" >/dev/null
 }
 
 hurry() { # at SIGTERM: a shutdown, or the ttl has passed
@@ -280,6 +283,18 @@ hurry() { # at SIGTERM: a shutdown, or the ttl has passed
 	report
 	[ ! -e "$dir/ending" ] || end_machine
 	exit 0
+}
+
+interrupt() { # run the hook for as long as EC2 leaves, less 20 s to upload; then the program is over
+	at=$(date -d "$(sed -n 's/.*"time"[^"]*"\([^"]*\)".*/\1/p' "$notice")" +%s 2>/dev/null) || at=$(($(now) + 110))
+	left=$((at - $(now) - 20))
+	(program hook >>"$log" 2>&1 </dev/null) &
+	hook_pid=$!
+	while kill -0 "$hook_pid" 2>/dev/null && [ "$left" -gt 0 ] && [ ! -s "$dir/exit_code" ]; do sleep 1; left=$((left - 1)); done
+	end_below "$hook_pid" 2
+	[ ! -s "$dir/exit_code" ] || return
+	: >"$dir/interrupted"
+	end_below "$runs" 5
 }
 
 watch() { # beside the program: ttl, completion file, spot notice
@@ -304,6 +319,7 @@ watch() { # beside the program: ttl, completion file, spot notice
 			say "spot notice: $(cat "$notice")"
 			spot='' limit=90 patience=30
 			save
+			[ -z "$hook" ] || { interrupt; return; }
 		fi
 	done
 }
@@ -323,7 +339,9 @@ if copy_inputs; then
 	done
 	[ ! -s "$dir/exit_code" ] || code=$(cat "$dir/exit_code")
 	ended=1
-	if [ -e "$dir/completed" ]; then
+	if [ -e "$dir/interrupted" ] || { [ -s "$notice" ] && [ -n "$hook" ]; }; then
+		wait "$watcher"
+	elif [ -e "$dir/completed" ]; then
 		wait "$watcher"
 		code=0
 		because 'completion file'

@@ -22,7 +22,7 @@ step() { printf '%s\n' "-- $*"; }
 step sam validate --lint
 "$home/venv/bin/sam" validate --lint --template infra/template.yaml --region us-east-1
 step cfn-lint
-"$home/venv/bin/cfn-lint" infra/template.yaml infra/region.yaml infra/governance.yaml
+"$home/venv/bin/cfn-lint" infra/template.yaml infra/satellite.yaml infra/member-account.yaml infra/governance.yaml
 step asl-validator
 for machine in statemachines/*.asl.json; do
   "$home/node/node_modules/.bin/asl-validator" --json-path "$machine"

@@ -183,6 +183,7 @@ CALLS = {
     r"\.ensure_template\(": {"ec2:CreateLaunchTemplate", "ec2:CreatePlacementGroup"},
     r"\.launched_by\(": {"ec2:DescribeInstances"},
     r"track::reconcile\(": {"ec2:DescribeInstances"},
+    r"ec2\.of\(|track::reconcile\(": {"sts:AssumeRole"},
     r"\.terminate\(": {"ec2:TerminateInstances"},
     r"\.(stop|hibernate)\(": {"ec2:StopInstances"},
     r"\.(managed|shown)\(": {"ec2:DescribeInstances"},

@@ -170,6 +170,7 @@ async fn lanes_that_wait_for_a_slot_are_woken_by_the_drain() {
         ledger: &world.ledger,
         ec2: &world.cloud,
         executions: &world.executions,
+        measure: &|_| (),
     };
     track_instances::handle(waiting.unwrap(), &ports, 1_500)
         .await

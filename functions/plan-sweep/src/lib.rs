@@ -9,6 +9,7 @@ mod record;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use spawn_core::account::AccountId;
 use spawn_core::clock;
 use spawn_core::dns::Naming;
 use spawn_core::document::{Occasion, OperatorDefaults, Sweep};
@@ -42,6 +43,8 @@ pub struct Deployment {
     pub results_bucket: String,
     /// The instance profile of members.
     pub instance_profile: String,
+    /// The account of the deployment.
+    pub home_account: AccountId,
     /// The topic to tell of a sweep's end.
     pub notify_topic: Option<String>,
     /// The S3 URI of the price book, if there is one.
@@ -184,7 +187,12 @@ where
         None
     };
     let data = look_up::data_regions(ports.objects, sweep).await?;
-    let candidates = plan::candidates(sweep, enabled.as_ref(), &data)?;
+    let candidates = plan::candidates(
+        sweep,
+        ports.deployment.home_account,
+        enabled.as_ref(),
+        &data,
+    )?;
     let classes = Classes::of(sweep);
     let questions = plan::questions(&classes, &candidates);
     let mut facts = look_up::answers(ports.ec2, ports.parameters, questions).await?;

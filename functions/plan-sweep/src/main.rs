@@ -42,6 +42,7 @@ fn deployment(config: &Config) -> Deployment {
         },
         results_bucket: config.results_bucket.clone(),
         instance_profile: config.instance_profile.clone(),
+        home_account: config.account,
         notify_topic: config.notify_topic.clone(),
         price_book: config.price_book.clone(),
         price_age_ms_max: config.price_age_ms_max,

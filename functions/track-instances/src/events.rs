@@ -33,6 +33,7 @@ impl Event {
                 (resource(event)?, Observation::State(state, None))
             }
             "EC2 Spot Instance Interruption Warning" => (resource(event)?, Observation::SpotNotice),
+            "EC2 Instance Rebalance Recommendation" => (resource(event)?, Observation::Rebalance),
             // The instance's word is in the ledger, where only it can write; this is only the news that it is there.
             "Spawn Member Report" => (text(event, "/detail/instance_arn")?, Observation::Reported),
             other => return Err(format!("nothing is known of `{other}`")),

@@ -10,9 +10,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use spawn_core::account::Place;
 use spawn_core::errors::FunctionError;
+use spawn_core::failure;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::ledger::Ledger;
+use spawn_core::metrics::Measured;
 use spawn_core::ports::{
     InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
 };
@@ -28,6 +31,8 @@ pub struct Ports<'a, L, E, W> {
     pub ec2: &'a E,
     /// Step Functions.
     pub executions: &'a W,
+    /// Publishes what was measured.
+    pub measure: &'a (dyn Fn(&Measured) + Sync),
 }
 
 /// What an execution waits for.
@@ -119,7 +124,7 @@ pub async fn handle<L, E, W>(
 ) -> Result<Value, FunctionError>
 where
     L: Ledger,
-    E: InAccounts + ListInstances + StopInstances,
+    E: InAccounts + ListInstances + StopInstances + Sync,
     W: WakeExecutions + WatchExecutions,
 {
     match input {
@@ -147,7 +152,11 @@ where
             .await?;
             Ok(json!({}))
         }
-        Input::Reconcile => reconcile::all(ports, now).await,
+        Input::Reconcile => {
+            let (answer, measured) = reconcile::all(ports, now).await?;
+            (ports.measure)(&measured);
+            Ok(answer)
+        }
     }
 }
 
@@ -159,8 +168,8 @@ async fn messages_arrived<L, E, W>(
 ) -> BatchResponse
 where
     L: Ledger,
-    E: InAccounts + ListInstances + StopInstances,
-    W: WakeExecutions,
+    E: InAccounts + ListInstances + StopInstances + Sync,
+    W: WakeExecutions + WatchExecutions,
 {
     let mut understood = Vec::new();
     for message in messages {
@@ -211,8 +220,8 @@ async fn apply_and_wake<L, E, W>(
 ) -> Result<Applied, FunctionError>
 where
     L: Ledger,
-    E: InAccounts + ListInstances + StopInstances,
-    W: WakeExecutions,
+    E: InAccounts + ListInstances + StopInstances + Sync,
+    W: WakeExecutions + WatchExecutions,
 {
     let applied = track::apply(ports.ledger, observations, now).await?;
     for illegal in &applied.illegal {
@@ -227,19 +236,33 @@ where
     }
     stop(&applied.to_stop, ports).await?;
     for sweep in &applied.sweeps {
+        enforce(sweep, ports, now).await?;
         track::wake(ports.ledger, ports.executions, sweep).await?;
     }
     Ok(applied)
 }
 
+/// Holds or drains a sweep of which too many members have failed.
+async fn enforce<L: Ledger, E, W: WatchExecutions>(
+    sweep: &SweepId,
+    ports: &Ports<'_, L, E, W>,
+    now: u64,
+) -> Result<(), FunctionError> {
+    if let Some(enough) = failure::enforce(ports.ledger, ports.executions, sweep, now).await? {
+        tracing::warn!(sweep_id = %sweep, drain = enough.drain, reason = enough.reason, "too many members have failed");
+    }
+    Ok(())
+}
+
 /// Stops the instances of members that are complete and asked for it.
-async fn stop<L, E: StopInstances, W>(
-    instances: &BTreeSet<InstanceArn>,
+async fn stop<L, E: InAccounts + StopInstances, W>(
+    instances: &BTreeSet<(Place, InstanceArn)>,
     ports: &Ports<'_, L, E, W>,
 ) -> Result<(), FunctionError> {
-    for arn in instances {
+    for (place, arn) in instances {
         let ids = [arn.instance_id.clone()];
-        ports.ec2.stop(&arn.region, &ids).await?;
+        let ec2 = ports.ec2.of(place.account);
+        ec2.stop(&place.region, &ids).await?;
     }
     Ok(())
 }

@@ -1,59 +1,107 @@
 //! The scheduled pass over all live sweeps: the cloud first, then the ledger, and either is repaired.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use spawn_core::account::Place;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger, LedgerError};
+use spawn_core::metrics::{Measured, Metric};
 use spawn_core::ports::{
-    InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
+    BadEnd, InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
 };
-use spawn_core::rows::{SweepRow, sweep_key};
+use spawn_core::rows::{Drain, SweepRow, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track;
 
 use crate::Ports;
 
-/// Reconciles every live sweep. One region or sweep that cannot be reached delays no other; the pass then ends in an error,
-/// so that an alarm can tell.
+/// Places that are looked at side by side: one that answers slowly keeps no other waiting.
+const PLACES_AT_ONCE: usize = 16;
+
+/// What a pass has come to.
+#[derive(Default)]
+struct Pass {
+    repaired: usize,
+    unknown: usize,
+    unreachable: BTreeSet<Place>,
+    failures: Vec<FunctionError>,
+}
+
+/// Reconciles every live sweep. One account, region or sweep that cannot be reached delays no other; the metric
+/// `unreachable_places` tells.
 pub(crate) async fn all<L, E, W>(
     ports: &Ports<'_, L, E, W>,
     now: u64,
-) -> Result<Value, FunctionError>
+) -> Result<(Value, Measured), FunctionError>
 where
     L: Ledger,
-    E: InAccounts + ListInstances + StopInstances,
+    E: InAccounts + ListInstances + StopInstances + Sync,
     W: WakeExecutions + WatchExecutions,
 {
-    let mut sweeps = 0_u64;
-    let mut repaired = 0;
-    let mut unknown = 0;
-    let mut failures: Vec<FunctionError> = Vec::new();
+    let mut pass = Pass::default();
+    let mut sweeps: Vec<SweepRow> = Vec::new();
     for sweep_id in live_sweeps(ports.ledger).await? {
-        sweeps += 1;
-        match one(ports, &sweep_id, now, &mut failures).await {
-            Ok((members, strangers)) => {
-                repaired += members;
-                unknown += strangers;
-            }
-            Err(error) => failures.push(error),
+        match ledger::require(ports.ledger, sweep_key(&sweep_id)).await {
+            Ok(sweep) => sweeps.push(sweep),
+            Err(error) => pass.failures.push(error.into()),
         }
     }
+    let mut by_place: BTreeMap<Place, Vec<&SweepId>> = BTreeMap::new();
+    for sweep in &sweeps {
+        for place in sweep
+            .lanes
+            .iter()
+            .map(LaneId::place)
+            .collect::<BTreeSet<_>>()
+        {
+            by_place.entry(place).or_default().push(&sweep.sweep_id);
+        }
+    }
+    let places: Vec<Pass> = stream::iter(by_place)
+        .map(|(place, sweeps)| of_place(ports, place, sweeps, now))
+        .buffer_unordered(PLACES_AT_ONCE)
+        .collect()
+        .await;
+    for of_place in places {
+        pass.repaired += of_place.repaired;
+        pass.unknown += of_place.unknown;
+        pass.unreachable.extend(of_place.unreachable);
+        pass.failures.extend(of_place.failures);
+    }
+    for sweep in &sweeps {
+        if let Err(error) = look_after(ports, sweep, now).await {
+            pass.failures.push(error);
+        }
+    }
+    finish(pass, sweeps.len())
+}
+
+/// Tells what the pass has come to.
+fn finish(pass: Pass, sweeps: usize) -> Result<(Value, Measured), FunctionError> {
     tracing::info!(
         sweeps,
-        repaired,
-        unknown,
-        failures = failures.len(),
+        repaired = pass.repaired,
+        unknown = pass.unknown,
+        unreachable = pass.unreachable.len(),
+        failures = pass.failures.len(),
         "reconciled"
     );
-    for error in &failures {
+    for error in &pass.failures {
         tracing::error!(%error, "a part of the pass failed");
     }
-    match failures.into_iter().next() {
+    let unreachable: Vec<String> = pass.unreachable.iter().map(Place::to_string).collect();
+    let count = i64::try_from(unreachable.len()).unwrap_or(i64::MAX);
+    let measured = Measured::new().with(Metric::UnreachablePlaces, count);
+    // A place that does not answer has its metric and alarm; to try all again at once would only take longer.
+    match pass.failures.into_iter().next() {
         Some(error) => Err(error),
-        None => Ok(json!({"sweeps": sweeps, "repaired": repaired, "unknown": unknown})),
+        None => Ok((
+            json!({"sweeps": sweeps, "repaired": pass.repaired, "unknown": pass.unknown, "unreachable": unreachable}),
+            measured,
+        )),
     }
 }
 
@@ -79,37 +127,54 @@ async fn live_sweeps(ledger: &impl Ledger) -> Result<BTreeSet<SweepId>, LedgerEr
     Ok(ids)
 }
 
-/// Reconciles one sweep; answers how many members were repaired and how many instances no row knows.
-async fn one<L, E, W>(
+/// Reconciles the sweeps that have a lane in a place, one after the other: a place that does not answer once is left alone until
+/// the next pass.
+async fn of_place<L, E, W>(
     ports: &Ports<'_, L, E, W>,
-    sweep_id: &SweepId,
+    place: Place,
+    sweeps: Vec<&SweepId>,
     now: u64,
-    failures: &mut Vec<FunctionError>,
-) -> Result<(usize, usize), FunctionError>
+) -> Pass
 where
     L: Ledger,
-    E: InAccounts + ListInstances,
+    E: InAccounts + ListInstances + Sync,
     W: WakeExecutions + WatchExecutions,
 {
-    let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
-    let places: BTreeSet<Place> = sweep.lanes.iter().map(LaneId::place).collect();
-    let (mut repaired, mut unknown) = (0, 0);
-    for place in places {
+    let mut pass = Pass::default();
+    for sweep_id in sweeps {
         match track::reconcile(ports.ledger, ports.ec2, sweep_id, place, now).await {
             Ok(found) => {
-                repaired += found.repaired;
-                unknown += found.unknown.len();
+                pass.repaired += found.repaired;
+                pass.unknown += found.unknown.len();
                 for arn in &found.unknown {
                     // Either its launch is being recorded just now, or a launcher died: the lane's next step records it.
                     tracing::warn!(%sweep_id, instance = %arn, "instance is not in the ledger yet");
                 }
             }
-            Err(error) => failures.push(error),
+            Err(error) => {
+                tracing::warn!(%sweep_id, %place, %error, "place was not reconciled");
+                pass.unreachable.insert(place);
+                return pass;
+            }
         }
     }
-    track::wake(ports.ledger, ports.executions, sweep_id).await?;
-    drain_if_abandoned(ports, &sweep, now).await?;
-    Ok((repaired, unknown))
+    pass
+}
+
+/// What else a live sweep needs: an end to its launches when too many members failed, whoever waits woken, a drain when its
+/// execution is gone.
+async fn look_after<L, E, W>(
+    ports: &Ports<'_, L, E, W>,
+    sweep: &SweepRow,
+    now: u64,
+) -> Result<(), FunctionError>
+where
+    L: Ledger,
+    W: WakeExecutions + WatchExecutions,
+{
+    crate::enforce(&sweep.sweep_id, ports, now).await?;
+    track::wake(ports.ledger, ports.executions, &sweep.sweep_id).await?;
+    drain_if_abandoned(ports, sweep, now).await
 }
 
 /// Drains a sweep whose execution has ended without success. The event of that end starts a drain at once; it is best effort
@@ -126,9 +191,17 @@ async fn drain_if_abandoned<L, E, W: WatchExecutions>(
         return Ok(());
     };
     tracing::warn!(sweep_id = %sweep.sweep_id, ?end, "execution has ended and its sweep lives: it is drained");
+    let (status, word) = match end {
+        BadEnd::Aborted => (SweepStatus::Cancelled, "stopped"),
+        BadEnd::Failed => (SweepStatus::Failed, "ended by an error"),
+    };
+    let drain = Drain {
+        status,
+        reason: format!("its execution was {word}"),
+    };
     let hour = now / (60 * 60 * 1000);
     Ok(ports
         .executions
-        .start_drain(&sweep.sweep_id, end, hour)
+        .start_drain(&sweep.sweep_id, &drain, hour)
         .await?)
 }

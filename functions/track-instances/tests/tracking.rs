@@ -22,6 +22,7 @@ fn ports(world: &World) -> Ports<'_, MemoryLedger, Cloud, Executions> {
         ledger: &world.ledger,
         ec2: &world.cloud,
         executions: &world.executions,
+        measure: &|_| (),
     }
 }
 

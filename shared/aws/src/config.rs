@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use spawn_core::account::AccountId;
 use spawn_core::boot::Home;
 use spawn_core::dns::{AddressKind, Naming};
 use spawn_core::money::MicroDollars;
@@ -16,6 +17,8 @@ use crate::accounts::MemberRole;
 pub struct Config {
     /// The region of the control plane (`AWS_REGION`, set by Lambda).
     pub home_region: Region,
+    /// The account of the control plane (`SPAWN_ACCOUNT`).
+    pub account: AccountId,
     /// The ledger's table (`SPAWN_TABLE`).
     pub table: String,
     /// The bucket of results and plans (`SPAWN_RESULTS_BUCKET`).
@@ -99,6 +102,7 @@ impl Config {
         Home {
             table: self.table.clone(),
             region: self.home_region.to_string(),
+            account: self.account.to_string(),
         }
     }
 }
@@ -113,6 +117,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     fn read(&mut self) -> Option<Config> {
         let home_region = self.required("AWS_REGION");
         let home_region = home_region.and_then(|text| self.parsed("AWS_REGION", &text));
+        let account = self.required("SPAWN_ACCOUNT");
+        let account = account.and_then(|text| self.parsed("SPAWN_ACCOUNT", &text));
         let table = self.required("SPAWN_TABLE");
         let results_bucket = self.required("SPAWN_RESULTS_BUCKET");
         let data_bucket = self.required("SPAWN_DATA_BUCKET");
@@ -148,6 +154,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let member_role = member_role.zip(external_id);
         Some(Config {
             home_region: home_region?,
+            account: account?,
             table: table?,
             results_bucket: results_bucket?,
             data_bucket: data_bucket?,
@@ -225,6 +232,7 @@ mod tests {
     fn complete(name: &str) -> Option<String> {
         let value = match name {
             "AWS_REGION" => "us-east-1",
+            "SPAWN_ACCOUNT" => "000000000000",
             "SPAWN_TABLE" => "spawn-sweeps",
             "SPAWN_RESULTS_BUCKET" => "spawn-results-000000000000-us-east-1",
             "SPAWN_DATA_BUCKET" => "spawn-data-000000000000-us-east-1",

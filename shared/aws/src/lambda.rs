@@ -99,7 +99,9 @@ fn diagnostic(error: &FunctionError) -> Diagnostic {
     }
 }
 
-fn now_ms() -> u64 {
+/// The present, in ms since 1970.
+#[must_use]
+pub fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()

@@ -6,7 +6,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 use spawn_core::ids::{ClientToken, SweepId};
 use spawn_core::ports::{BadEnd, ServiceError, WakeExecutions, WatchExecutions};
-use spawn_core::state::SweepStatus;
+use spawn_core::rows::Drain;
 
 use crate::sdk::Failure;
 
@@ -68,7 +68,7 @@ impl WatchExecutions for Executions {
     async fn start_drain(
         &self,
         sweep: &SweepId,
-        end: BadEnd,
+        drain: &Drain,
         hour: u64,
     ) -> Result<(), ServiceError> {
         let Some(machine) = &self.drain_machine else {
@@ -77,14 +77,10 @@ impl WatchExecutions for Executions {
                 message: "SPAWN_DRAIN_MACHINE is not set".to_owned(),
             });
         };
-        let (status, word) = match end {
-            BadEnd::Aborted => (SweepStatus::Cancelled, "stopped"),
-            BadEnd::Failed => (SweepStatus::Failed, "ended by an error"),
-        };
         let input = json!({
             "sweep_id": sweep,
-            "status": status,
-            "reason": format!("its execution was {word}"),
+            "status": drain.status,
+            "reason": drain.reason,
         });
         let token = ClientToken::of(&["drain", sweep.as_str(), &hour.to_string()]);
         let request = self

@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value};
 
+use crate::account::AccountId;
 use crate::reap::{IdleRules, idle};
 use crate::rows::{MemberRow, ProgramRow, SweepRow};
 
@@ -30,20 +31,50 @@ pub struct Home {
     pub table: String,
     /// The region of the ledger.
     pub region: String,
+    /// The account of the ledger.
+    pub account: String,
 }
 
-/// The user data of all instances of a lane whose longest ttl is `ttl_s`.
+impl Home {
+    /// The table as instances of `account` name it: by its ARN where it is another account's (Amazon DynamoDB Developer
+    /// Guide, "Cross-account access with resource-based policies").
+    fn table_for(&self, account: Option<AccountId>) -> String {
+        let Self {
+            table,
+            region,
+            account: own,
+        } = self;
+        match account {
+            Some(_) => format!("arn:aws:dynamodb:{region}:{own}:table/{table}"),
+            None => table.clone(),
+        }
+    }
+
+    /// The event bus in the same way.
+    fn bus_for(&self, account: Option<AccountId>) -> String {
+        match account {
+            Some(_) => format!(
+                "arn:aws:events:{}:{}:event-bus/default",
+                self.region, self.account
+            ),
+            None => "default".to_owned(),
+        }
+    }
+}
+
+/// The user data of all instances of a lane in `account` whose longest ttl is `ttl_s`.
 ///
 /// It arms the kill switch at the longest ttl before anything else; the runner tightens it to the member's own. The runner
 /// itself is packed, since EC2 takes no more than [`USER_DATA_BYTES_MAX`]: `sed -n 's/^packed=//p' | base64 -d | gzip -d`
 /// shows it.
 #[must_use]
-pub fn user_data(home: &Home, ttl_s: Option<u64>) -> String {
+pub fn user_data(home: &Home, account: Option<AccountId>, ttl_s: Option<u64>) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let kill_after = ttl_s.map_or_else(String::new, |ttl| ttl.to_string());
     format!(
-        "#!/bin/sh\nSPAWN_TABLE={}\nSPAWN_HOME_REGION={}\nSPAWN_KILL_AFTER_S={}\n{UNPACK_FIRST}packed={}\n{UNPACK}",
-        quoted(&home.table),
+        "#!/bin/sh\nSPAWN_TABLE={}\nSPAWN_BUS={}\nSPAWN_HOME_REGION={}\nSPAWN_KILL_AFTER_S={}\n{UNPACK_FIRST}packed={}\n{UNPACK}",
+        quoted(&home.table_for(account)),
+        quoted(&home.bus_for(account)),
         quoted(&home.region),
         quoted(&kill_after),
         packed(RUNNER),
@@ -241,12 +272,13 @@ mod tests {
         Home {
             table: "spawn-sweeps".to_owned(),
             region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
         }
     }
 
     #[test]
     fn user_data_fits_ec2_and_holds_the_runner() {
-        let text = user_data(&home(), Some(31_536_000));
+        let text = user_data(&home(), None, Some(31_536_000));
         assert!(text.len() <= USER_DATA_BYTES_MAX, "{} bytes", text.len());
         let packed = text.lines().find_map(|line| line.strip_prefix("packed="));
         let bytes = STANDARD.decode(packed.unwrap()).unwrap();
@@ -256,12 +288,23 @@ mod tests {
         assert_eq!(script, RUNNER);
         assert_eq!(
             text,
-            user_data(&home(), Some(31_536_000)),
+            user_data(&home(), None, Some(31_536_000)),
             "a template is made once"
         );
         assert!(text.starts_with("#!/bin/sh\nSPAWN_TABLE='spawn-sweeps'\n"));
         assert!(text.contains("SPAWN_KILL_AFTER_S='31536000'\n"));
-        assert!(user_data(&home(), None).contains("SPAWN_KILL_AFTER_S=''\n"));
+        assert!(user_data(&home(), None, None).contains("SPAWN_KILL_AFTER_S=''\n"));
+    }
+
+    #[test]
+    fn instances_of_another_account_name_the_ledger_by_its_arn() {
+        let other: AccountId = "111122223333".parse().unwrap();
+        let text = user_data(&home(), Some(other), None);
+        let arn = "arn:aws:dynamodb:us-east-1:000000000000:table/spawn-sweeps";
+        assert!(text.contains(&format!("\nSPAWN_TABLE='{arn}'\n")));
+        let bus = "arn:aws:events:us-east-1:000000000000:event-bus/default";
+        assert!(text.contains(&format!("\nSPAWN_BUS='{bus}'\n")));
+        assert!(user_data(&home(), None, None).contains("\nSPAWN_BUS='default'\n"));
     }
 
     #[test]
@@ -270,7 +313,7 @@ mod tests {
             table: "a'; rm -rf /; '".to_owned(),
             ..home()
         };
-        assert!(user_data(&home, None).contains(r"SPAWN_TABLE='a'\''; rm -rf /; '\'''"));
+        assert!(user_data(&home, None, None).contains(r"SPAWN_TABLE='a'\''; rm -rf /; '\'''"));
     }
 
     #[test]

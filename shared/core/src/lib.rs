@@ -15,6 +15,7 @@ pub mod document;
 pub mod drain;
 pub mod ending;
 pub mod errors;
+pub mod failure;
 pub mod ids;
 pub mod launch;
 pub mod ledger;

@@ -197,10 +197,10 @@ fn verdict(
     around: &Circumstances,
 ) -> (EndCode, Option<String>) {
     if let Some(report) = &around.report {
-        if report.exit_code == 0 {
+        if report.exit_code == 0 && !report.interrupted {
             return (EndCode::Completed, report.reason.clone());
         }
-        if member.spot_notice_at.is_some() {
+        if member.spot_notice_at.is_some() || report.interrupted {
             // Programs that are told to save themselves rarely end with 0.
             let words = format!("{SPOT_LOSS_WORDS} (exit code {})", report.exit_code);
             return (EndCode::Interrupted, Some(words));
@@ -291,6 +291,7 @@ mod tests {
         Circumstances {
             report: report.map(|exit_code| Report {
                 exit_code,
+                interrupted: false,
                 result_key: None,
                 at: 1,
                 reason: None,

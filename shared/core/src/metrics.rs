@@ -114,6 +114,8 @@ metrics! {
     LaunchCalls => "launch_calls", Count;
     /// Launch calls that EC2 throttled.
     LaunchThrottles => "launch_throttles", Count;
+    /// Accounts and regions that a reconcile pass could not look at.
+    UnreachablePlaces => "unreachable_places", Count;
     /// Pools that were found without capacity.
     PoolsDry => "pools_dry", Count;
     /// Live sweeps whose cost was assessed.

@@ -92,6 +92,7 @@ pub fn output(
         "cost_note": cost.gaps(),
         "cost": cost.to_output(),
         "drained_because": sweep.drain.as_ref().map(|drain| drain.reason.clone()),
+        "held_because": sweep.held,
         "manifest": format!("s3://{bucket}/{}", manifest_key(sweep)),
         "results": format!("s3://{bucket}/{}", results_key(sweep)),
         "reasons": reasons,

@@ -32,7 +32,7 @@ pub struct Applied {
     /// The sweeps of the others, changed or not.
     pub sweeps: BTreeSet<SweepId>,
     /// Instances whose member is complete and which are to be stopped.
-    pub to_stop: BTreeSet<InstanceArn>,
+    pub to_stop: BTreeSet<(Place, InstanceArn)>,
     /// Moves that the states do not allow, in words. They are dropped: the ledger is ahead of the observation.
     pub illegal: Vec<String>,
     /// How many members changed.
@@ -146,7 +146,7 @@ async fn apply_chunk(
                 && after.live
                 && after.state.is_ended()
             {
-                to_stop.push(instance.instance.clone());
+                to_stop.push((before.lane.place(), instance.instance.clone()));
             }
             if retry::is_left(&after, sweep.retries)
                 && !before.state.is_ended()

@@ -16,9 +16,9 @@ use spawn_core::ports::{
     WatchExecutions,
 };
 use spawn_core::rows::{
-    BatchRow, LanePrices, LaneRow, MemberRow, OnBudget, OnComplete, ProgramRow, RetryRow, Shape,
-    SweepRow, TypePrices, batch_key, lane_key, program_key, shard_count, shard_pk, sweep_key,
-    sweep_pk,
+    BatchRow, Drain, LanePrices, LaneRow, MemberRow, OnBudget, OnComplete, ProgramRow, RetryRow,
+    Shape, SweepRow, TypePrices, batch_key, lane_key, program_key, shard_count, shard_pk,
+    sweep_key, sweep_pk,
 };
 use spawn_core::state::{Counts, Ended, MemberState, SweepStatus};
 
@@ -33,6 +33,7 @@ struct Told {
     answers: Vec<Value>,
     bad_end: Option<BadEnd>,
     drains: BTreeSet<(String, u64)>,
+    last_drain: Option<Drain>,
 }
 
 /// Step Functions: executions that wait for a task token, and the one that submitted the sweep.
@@ -61,6 +62,12 @@ impl Executions {
         self.told().bad_end = Some(end);
     }
 
+    /// What the last drain was started for.
+    #[must_use]
+    pub fn last_drain(&self) -> Option<Drain> {
+        self.told().last_drain.clone()
+    }
+
     /// How many drains were started.
     #[must_use]
     pub fn drains(&self) -> usize {
@@ -85,10 +92,12 @@ impl WatchExecutions for Executions {
     async fn start_drain(
         &self,
         sweep: &SweepId,
-        _end: BadEnd,
+        drain: &Drain,
         hour: u64,
     ) -> Result<(), ServiceError> {
-        self.told().drains.insert((sweep.to_string(), hour));
+        let mut told = self.told();
+        told.drains.insert((sweep.to_string(), hour));
+        told.last_drain = Some(drain.clone());
         Ok(())
     }
 }
@@ -195,6 +204,7 @@ impl World {
             home: Home {
                 table: "spawn-sweeps".to_owned(),
                 region: "us-east-1".to_owned(),
+                account: "000000000000".to_owned(),
             },
             sweep_id: sweep.sweep_id.clone(),
         };

@@ -26,7 +26,7 @@ pub fn template_of(lane: &LaneRow, shape: u32, home: &Home) -> Option<Template> 
     Some(Template {
         name: template_name(lane, shape),
         shape: lane.shapes.get(index)?.clone(),
-        user_data: boot::user_data(home, lane.ttl_s),
+        user_data: boot::user_data(home, lane.lane.account, lane.ttl_s),
     })
 }
 

@@ -82,13 +82,14 @@ fn regions(sweep: &Sweep) -> BTreeMap<Region, bool> {
     all
 }
 
-/// The places of the sweep. `enabled` are the regions that the account has enabled, as far as somebody asked; `data` are the
+/// The places of the sweep. `home` is the account that spawn is deployed in; `enabled` are the regions that the account has enabled, as far as somebody asked; `data` are the
 /// regions of the data, as far as that matters.
 ///
 /// # Errors
 /// That a region that the document names is not enabled, or that none is left.
 pub fn candidates(
     sweep: &Sweep,
+    home: AccountId,
     enabled: Option<&BTreeSet<Region>>,
     data: &[Region],
 ) -> Result<Candidates, Faults> {
@@ -121,7 +122,7 @@ pub fn candidates(
             continue;
         }
         let distance = |data: &Region| distance::km(region, *data);
-        for account in accounts(sweep) {
+        for account in accounts(sweep, home) {
             found.all.push(Candidate {
                 place: Place { account, region },
                 is_named,
@@ -146,9 +147,10 @@ pub fn candidates(
 }
 
 /// The accounts that the members of each region are spread over; `None` is the home account.
-fn accounts(sweep: &Sweep) -> Vec<Option<AccountId>> {
+fn accounts(sweep: &Sweep, home: AccountId) -> Vec<Option<AccountId>> {
     if sweep.accounts.is_empty() {
         return vec![None];
     }
-    sweep.accounts.iter().copied().map(Some).collect()
+    let of = |account: &AccountId| Some(*account).filter(|account| *account != home);
+    sweep.accounts.iter().map(of).collect()
 }

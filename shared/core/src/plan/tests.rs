@@ -106,7 +106,7 @@ fn planned(
     quotas: &BTreeMap<Place, QuotaFacts>,
 ) -> Result<Plan, crate::document::Faults> {
     let sweep = sweep(document);
-    let candidates = candidates(&sweep, None, &[]).unwrap();
+    let candidates = candidates(&sweep, "000000000000".parse().unwrap(), None, &[]).unwrap();
     let classes = Classes::of(&sweep);
     let facts = REGIONS.map(|region| (place_of(region), facts_of(region)));
     let options = options(&sweep, &classes, candidates, &facts.into(), &context()).unwrap();

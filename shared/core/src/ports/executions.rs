@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::ServiceError;
 use crate::ids::SweepId;
+use crate::rows::Drain;
 
 /// Wakes executions that wait for a task token.
 pub trait WakeExecutions: Send + Sync {
@@ -40,7 +41,7 @@ pub trait WatchExecutions: Send + Sync {
     fn start_drain(
         &self,
         sweep: &SweepId,
-        end: BadEnd,
+        drain: &Drain,
         hour: u64,
     ) -> impl Future<Output = Result<(), ServiceError>> + Send;
 }

@@ -29,6 +29,9 @@ pub struct InstanceRow {
     pub report_result_key: Option<String>,
     /// When it reported, in ms since 1970.
     pub report_at: Option<u64>,
+    /// That it ended its program because EC2 takes it back.
+    #[serde(default)]
+    pub report_interrupted: Option<bool>,
     /// What it has to say beside the exit code.
     pub report_reason: Option<String>,
     /// When it was last heard of, in ms since 1970; it writes when its activity changes, and now and then in between.
@@ -73,6 +76,7 @@ impl InstanceRow {
             report_exit_code: None,
             report_result_key: None,
             report_at: None,
+            report_interrupted: None,
             report_reason: None,
             report_heartbeat_at: None,
             report_activity: None,
@@ -86,6 +90,7 @@ impl InstanceRow {
     pub fn report(&self) -> Option<Report> {
         Some(Report {
             exit_code: self.report_exit_code?,
+            interrupted: self.report_interrupted == Some(true),
             result_key: self.report_result_key.clone(),
             at: self.report_at?,
             reason: self.report_reason.clone(),
@@ -98,6 +103,8 @@ impl InstanceRow {
 pub struct Report {
     /// The exit code; 128 + n after signal n.
     pub exit_code: i64,
+    /// Whether the instance ended the program because EC2 takes it back.
+    pub interrupted: bool,
     /// The S3 key of the result, if there is one.
     pub result_key: Option<String>,
     /// When, in ms since 1970.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use spawn_core::ports::BadEnd;
+use spawn_core::rows::Drain;
 
 use super::lambda::TaskError;
 use super::{Fault, Plane};
@@ -130,7 +131,7 @@ impl Plane {
 }
 
 /// Starts a drain as the reconcile pass does: once an hour and sweep.
-pub(crate) fn start_drain_of_sweep(plane: &Arc<Plane>, sweep: &str, end: BadEnd, hour: u64) {
+pub(crate) fn start_drain_of_sweep(plane: &Arc<Plane>, sweep: &str, drain: &Drain, hour: u64) {
     if !plane
         .state()
         .executions
@@ -139,11 +140,7 @@ pub(crate) fn start_drain_of_sweep(plane: &Arc<Plane>, sweep: &str, end: BadEnd,
     {
         return;
     }
-    let status = match end {
-        BadEnd::Aborted => "cancelled",
-        BadEnd::Failed => "failed",
-    };
-    let input = json!({"sweep_id": sweep, "status": status, "reason": "the execution has ended"});
+    let input = json!({"sweep_id": sweep, "status": drain.status, "reason": drain.reason});
     start_drain(plane, input);
 }
 

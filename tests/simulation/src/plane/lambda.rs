@@ -203,6 +203,7 @@ async fn run(function: Function, payload: Value, client: Client) -> Result<Value
                 ledger: &client,
                 ec2: &client,
                 executions: &client,
+                measure: &|_| (),
             };
             let input = track_instances::Input::parse(&payload)?;
             track_instances::handle(input, &ports, now).await
@@ -248,6 +249,9 @@ async fn plan(payload: Value, client: &Client, now: Ms) -> Result<Value, Functio
         },
         results_bucket: "results".to_owned(),
         instance_profile: "spawn-instance-profile".to_owned(),
+        home_account: "000000000000"
+            .parse()
+            .map_err(|error| FunctionError::Bug(format!("{error}")))?,
         notify_topic: None,
         price_book: None,
         price_age_ms_max: spawn_core::prices::AGE_MS_MAX,

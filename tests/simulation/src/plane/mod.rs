@@ -76,6 +76,7 @@ impl Plane {
             home: Home {
                 table: "spawn-sweeps".to_owned(),
                 region: "us-east-1".to_owned(),
+                account: "000000000000".to_owned(),
             },
             state: Mutex::new(State {
                 rows: Rows::default(),

@@ -283,12 +283,12 @@ impl WatchExecutions for Client {
     async fn start_drain(
         &self,
         sweep: &SweepId,
-        end: BadEnd,
+        drain: &Drain,
         hour: u64,
     ) -> Result<(), ServiceError> {
         let sweep = sweep.to_string();
         self.service("Step Functions", "StartExecution", |plane| {
-            executions::start_drain_of_sweep(plane, &sweep, end, hour);
+            executions::start_drain_of_sweep(plane, &sweep, drain, hour);
         })
         .await
     }
