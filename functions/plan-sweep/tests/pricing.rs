@@ -62,6 +62,7 @@ impl Place {
                 },
                 results_bucket: "results".to_owned(),
                 instance_profile: "spawn-instance-profile".to_owned(),
+                home_account: "000000000000".parse().unwrap(),
                 notify_topic: None,
                 price_book: None,
                 price_age_ms_max: 48 * HOUR,

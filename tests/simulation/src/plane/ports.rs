@@ -9,6 +9,7 @@ use spawn_core::ports::{
     ListInstances, Objects, ServiceError, StopInstances, Template, WakeExecutions, WatchExecutions,
 };
 use spawn_core::region::Region;
+use spawn_core::rows::Drain;
 
 use super::client::Client;
 use super::{Fault, Plane, executions};
