@@ -69,6 +69,7 @@ impl Place {
             },
             results_bucket: "results".to_owned(),
             instance_profile: "spawn-instance-profile".to_owned(),
+            home_account: "000000000000".parse().unwrap(),
             notify_topic: None,
             price_book: Some("s3://data/prices.json".to_owned()),
             price_age_ms_max: 48 * 3_600_000,
