@@ -176,10 +176,10 @@ def intrinsic(loader, suffix, node):
 Loader.add_multi_constructor("!", intrinsic)
 
 # Actions that know no resources (Service Authorization Reference).
-WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|dynamodb:ListStreams|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics|GetMetricData)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|sts:DecodeAuthorizationMessage|dynamodb:ListStreams|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics|GetMetricData)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
 # What a function's code calls, by what it says in its source. A port's method is one call.
 CALLS = {
-    r"\.launch\(": {"ec2:RunInstances"},
+    r"\.launch\(&request": {"ec2:RunInstances", "ec2:CreateFleet", "sts:DecodeAuthorizationMessage"},
     r"\.ensure_template\(": {"ec2:CreateLaunchTemplate", "ec2:CreatePlacementGroup"},
     r"\.launched_by\(": {"ec2:DescribeInstances"},
     r"track::reconcile\(": {"ec2:DescribeInstances"},

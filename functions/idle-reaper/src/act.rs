@@ -24,7 +24,7 @@ use spawn_core::ports::{
 use spawn_core::reap::{
     Action, Known, ManagedInstance, ReapReason, Reaping, Reason, Record, SWEEP_TAG, mark_tag,
 };
-use spawn_core::rows::{MemberRow, SweepRow, instance_key, sweep_key};
+use spawn_core::rows::{BatchRow, MemberRow, SweepRow, batch_key, instance_key, sweep_key};
 use spawn_core::{launch, track};
 
 use crate::pass::Looked;
@@ -116,7 +116,10 @@ async fn adopt<L: Ledger, E, W>(
             }
             let members: Vec<MemberRow> = pairs.iter().map(|(member, _)| member.clone()).collect();
             let programs = track::programs_of(ports.ledger, &members).await?;
-            for writes in launch::record(&sweep, &attempt, pairs, &programs)? {
+            let key = batch_key(&sweep_id, &attempt.lane, attempt.batch);
+            let batch: BatchRow = ledger::require(ports.ledger, key).await?;
+            let (records, _) = launch::record(&sweep, &batch, &attempt, pairs, &programs)?;
+            for writes in records {
                 match ports.ledger.commit(writes).await {
                     Ok(()) => {}
                     // Its launcher was not gone after all.

@@ -204,10 +204,10 @@ where
             sweep.status
         )));
     }
-    // The attempt is looked at before the cloud: one that is closed by then has its instances in the ledger or in the list.
+    // The attempts are looked at before the cloud: one that is closed by then has its instances in the ledger or in the list.
     let lane_row: Option<LaneRow> = ledger::load(ports.ledger, lane_key(sweep_id, lane)).await?;
     let in_flight = match &lane_row {
-        Some(row) => drain::close_abandoned_attempt(ports.ledger, &sweep, row, now).await?,
+        Some(row) => drain::close_abandoned_attempts(ports.ledger, &sweep, row, now).await?,
         // The planner died before it wrote the lane: nothing was ever launched in it.
         None => InFlight::No,
     };

@@ -241,7 +241,7 @@ pub(crate) async fn open_attempts(
     let attempts: Vec<AttemptRow> = ledger::load_all(ledger, &sweep_pk(sweep), "ATTEMPT#").await?;
     Ok(attempts
         .into_iter()
-        .filter(|attempt| attempt.state == AttemptState::Intended && attempt.lane.place() == place)
+        .filter(|attempt| attempt.state == AttemptState::Intended && attempt.at.place() == place)
         .collect())
 }
 

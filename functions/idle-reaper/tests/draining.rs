@@ -29,19 +29,22 @@ async fn reaper(world: &World, input: Value, now: u64) -> Value {
 }
 
 async fn launch(world: &World, now: u64) -> Next {
+    world.clock.set(now);
     let ports = launch_batch::Ports {
         ledger: &world.ledger,
         ec2: &world.cloud,
+        clock: &world.clock,
         home: &world.home,
+        limits: spawn_core::limits::Sizes::default(),
+        publish: &|_, _| {},
     };
     let input = launch_batch::Input {
         sweep_id: world.sweep_id.clone(),
         lane: lane(LANE),
     };
-    launch_batch::handle(input, &ports, now, 1)
-        .await
-        .unwrap()
-        .next
+    let process = launch_batch::handle(input, &ports, 1);
+    let output = world.clock.drive(&world.faults, process).await;
+    output.unwrap().next
 }
 
 async fn drain(world: &World, mut now: u64) {
@@ -76,7 +79,7 @@ async fn assert_nothing_lives(world: &World) {
 
 #[tokio::test]
 async fn a_drained_sweep_launches_no_more_and_nothing_of_it_lives() {
-    let world = World::new(&sweep(150, &[LANE], None)).await;
+    let world = World::new(&sweep(150, &[LANE], Some(100))).await;
     launch(&world, 1_000).await;
     assert_eq!(world.cloud.instances().len(), 100);
     drain(&world, 2_000).await;

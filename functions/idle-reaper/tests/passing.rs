@@ -338,10 +338,10 @@ async fn instances_that_were_launched_and_not_recorded_are_adopted() {
             call,
             when: When::After,
         }));
-        world
-            .faults
-            .run(launch_batch::handle(input.clone(), &ports, MINUTE, 1))
-            .await;
+        world.clock.set(MINUTE);
+        let process = launch_batch::handle(input.clone(), &ports, 1);
+        let process = world.clock.drive(&world.faults, process);
+        world.faults.run(process).await;
         world.faults.arm(None);
         if !world.cloud.instances().is_empty() {
             break;
@@ -372,23 +372,31 @@ async fn instances_that_were_launched_and_not_recorded_are_adopted() {
             .all(|i| i.state == InstanceState::Running)
     );
     // The launcher that comes back finds everything done.
-    while launch_batch::handle(input.clone(), &ports, 11 * MINUTE, 1)
-        .await
-        .unwrap()
-        .next
-        != launch_batch::Next::Done
-    {}
+    world.clock.set(11 * MINUTE);
+    loop {
+        let process = launch_batch::handle(input.clone(), &ports, 1);
+        let output = world.clock.drive(&world.faults, process).await.unwrap();
+        if output.next == launch_batch::Next::Done {
+            break;
+        }
+        let now = spawn_core::ports::Clock::now_ms(&world.clock);
+        world.clock.set(now + 100 + output.wait_s * 1000);
+    }
     assert_eq!(world.cloud.instances().len(), 5);
     assert_eq!(world.violations().await, Vec::<String>::new());
 }
 
 fn launch_batch_ports(
     world: &World,
-) -> launch_batch::Ports<'_, simulation::MemoryLedger, simulation::Cloud> {
+) -> launch_batch::Ports<'_, simulation::MemoryLedger, simulation::Cloud, simulation::VirtualClock>
+{
     launch_batch::Ports {
         ledger: &world.ledger,
         ec2: &world.cloud,
+        clock: &world.clock,
         home: &world.home,
+        limits: spawn_core::limits::Sizes::default(),
+        publish: &|_, _| {},
     }
 }
 

@@ -5,15 +5,17 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use launch_batch::{Input, Next, Output, Ports, handle};
+mod common;
+
+use launch_batch::{Next, Output};
 use simulation::{COMMITMENT, World, lane, sweep};
 use spawn_core::budget::{BudgetRow, Period, PeriodRow, Room, Scope, budget_pk, room, standing};
-use spawn_core::launch;
+use spawn_core::launch::{self, Chosen};
 use spawn_core::ledger::{self, Key, Ledger as _, LedgerError, Stored as _};
 use spawn_core::lifecycle::Observation;
 use spawn_core::money::MicroDollars;
 use spawn_core::ports::{Ec2Error, InstanceState};
-use spawn_core::rows::{BatchRow, LaneRow, batch_key, lane_key};
+use spawn_core::rows::{AttemptCosts, BatchRow, LaneRow, batch_key, lane_key};
 use spawn_core::state::MemberState;
 use spawn_core::track;
 
@@ -24,16 +26,8 @@ fn dollars(dollars: i64) -> MicroDollars {
 }
 
 async fn step(world: &World, now: u64) -> Output {
-    let ports = Ports {
-        ledger: &world.ledger,
-        ec2: &world.cloud,
-        home: &world.home,
-    };
-    let input = Input {
-        sweep_id: world.sweep_id.clone(),
-        lane: lane(LANE),
-    };
-    handle(input, &ports, now, 7).await.unwrap()
+    world.clock.set(now);
+    common::step_of(world, LANE, 7).await
 }
 
 async fn world(members: u32, budget: Option<MicroDollars>) -> World {
@@ -182,8 +176,18 @@ async fn fifty_lanes_on_one_budget_never_pass_it() {
             .unwrap();
             let mut own_batch = batch.clone();
             own_batch.batch = 1_000 + number + launched;
-            attempts
-                .push(launch::begin(&sweep, &own, &own_batch, count, &standing, 1_000).unwrap());
+            let step = launch::ladder(&own, 0, &own.shapes[0]).remove(0);
+            let chosen = Chosen {
+                rung: launch::rung(&step, &own.shapes[0]),
+                batch: own_batch,
+                count,
+                at: own.lane.clone(),
+                step: 0,
+                send_at: 1_000,
+                costs: AttemptCosts::of(&own, 0, &standing),
+                standing: standing.clone(),
+            };
+            attempts.push(launch::begin(&sweep, &own, &[chosen], 1_000).unwrap());
         }
         for (_, writes) in attempts {
             // The rows that all share are contended for; the lanes' own are not part of the race.

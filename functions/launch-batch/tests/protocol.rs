@@ -5,49 +5,13 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use launch_batch::{Input, Next, Output, Ports, handle};
-use simulation::{Cloud, Death, MemoryLedger, When, World, lane, sweep};
+mod common;
+
+use common::{LANE, input, input_of, ports, run_lane, step};
+use launch_batch::{Next, handle};
+use simulation::{Death, When, World, sweep};
 use spawn_core::ports::Ec2Error;
 use spawn_core::state::MemberState;
-
-const LANE: &str = "us-east-1.on-demand";
-
-async fn step(world: &World, now: u64) -> Output {
-    let ports = ports(world);
-    handle(input(world), &ports, now, 7).await.unwrap()
-}
-
-fn ports(world: &World) -> Ports<'_, MemoryLedger, Cloud> {
-    Ports {
-        ledger: &world.ledger,
-        ec2: &world.cloud,
-        home: &world.home,
-    }
-}
-
-fn input(world: &World) -> Input {
-    Input {
-        sweep_id: world.sweep_id.clone(),
-        lane: lane(LANE),
-    }
-}
-
-/// Steps until the lane is done or waits for a slot; time passes as the lane asks.
-async fn run_lane(world: &World) -> Vec<Output> {
-    let mut now = 1_000;
-    let mut outputs = Vec::new();
-    for _ in 0..200 {
-        world.cloud.set_now(now);
-        let output = step(world, now).await;
-        now += 100 + output.wait_s * 1000;
-        let over = matches!(output.next, Next::Done | Next::Slot);
-        outputs.push(output);
-        if over {
-            return outputs;
-        }
-    }
-    panic!("the lane did not come to an end: {outputs:?}");
-}
 
 async fn assert_all_launched_once(world: &World, members: usize, context: &str) {
     assert_eq!(world.violations().await, Vec::<String>::new(), "{context}");
@@ -65,6 +29,8 @@ async fn a_lane_launches_every_member_once_in_batches_of_a_hundred() {
     assert_eq!(world.cloud.launch_calls(), 3);
     let members = world.members().await;
     assert!(members.iter().all(|m| m.live && m.ttl_deadline.is_some()));
+    let rungs = ["us-east-1 on-demand c5.large and another type"];
+    assert!(members.iter().all(|m| m.rungs == rungs));
 }
 
 /// The heart of the promise that nothing runs twice: the process dies at every single call to the outside, before or after
@@ -129,38 +95,73 @@ async fn two_launchers_of_one_lane_launch_nothing_twice() {
             call,
             when: When::After,
         }));
-        let first = world.faults.run(step(&world, 1_000)).await;
+        let first = world.faults.run(step(&world)).await;
         world.faults.arm(None);
         // The second one makes two steps, then both go on in turns.
-        step(&world, 1_100).await;
-        step(&world, 1_200).await;
-        let (a, b) = tokio::join!(step(&world, 1_300), step(&world, 1_300));
+        step(&world).await;
+        step(&world).await;
+        let (a, b) = tokio::join!(step(&world), step(&world));
         run_lane(&world).await;
         assert_all_launched_once(&world, 120, &format!("{call} {first:?} {a:?} {b:?}")).await;
     }
 }
 
 #[tokio::test]
-async fn throttling_is_waited_for_with_the_same_token_and_never_taken_for_lack_of_capacity() {
-    let world = World::new(&sweep(50, &[LANE], None)).await;
-    let throttled = || Ec2Error::Throttled("RequestLimitExceeded".to_owned());
-    world.cloud.fail_next((0..5).map(|_| throttled()));
+async fn a_throttled_call_is_split_and_never_taken_for_lack_of_capacity() {
+    let world = World::new(&sweep(100, &[LANE], None)).await;
+    let throttled = || Ec2Error::Throttled("RequestLimitExceeded: slowly".to_owned());
+    world.cloud.fail_next((0..3).map(|_| throttled()));
     let outputs = run_lane(&world).await;
-    let waits: Vec<u64> = outputs
-        .iter()
-        .filter(|o| o.next == Next::Wait)
-        .map(|o| o.wait_s)
-        .collect();
-    assert_eq!(waits.len(), 5, "{outputs:?}");
-    assert!(waits.iter().all(|&wait| wait > 0));
-    assert_all_launched_once(&world, 50, "after throttling").await;
+    assert_all_launched_once(&world, 100, "after throttling").await;
+    let sizes: Vec<usize> = world.cloud.launches().iter().map(|(.., n)| *n).collect();
+    assert!(sizes[0] < 50, "{sizes:?} {outputs:?}");
+    let members = world.members().await;
     assert!(
-        world
-            .members()
-            .await
+        members
             .iter()
             .all(|m| m.instance_type.as_deref() == Some("c5.large"))
     );
+    let rungs = &members[99].rungs;
+    assert_eq!(
+        rungs[0],
+        "us-east-1 on-demand c5.large and another type: RequestLimitExceeded"
+    );
+}
+
+/// A death, then throttling: the call before may have launched, so it is that call which is made again.
+#[tokio::test]
+async fn a_throttled_repeat_is_made_again_with_the_same_token() {
+    let world = World::new(&sweep(50, &[LANE], None)).await;
+    let calls = calls_until_launch(&world).await;
+    let world = World::new(&sweep(50, &[LANE], None)).await;
+    world.faults.arm(Some(Death {
+        call: calls,
+        when: When::After,
+    }));
+    assert!(world.faults.run(step(&world)).await.is_none());
+    world.faults.arm(None);
+    assert_eq!(world.cloud.instances().len(), 50);
+    let throttled = || Ec2Error::Throttled("RequestLimitExceeded: slowly".to_owned());
+    world.cloud.fail_next((0..4).map(|_| throttled()));
+    run_lane(&world).await;
+    assert_all_launched_once(&world, 50, "after a death and throttling").await;
+    assert_eq!(world.cloud.launches().len(), 1);
+}
+
+/// The number of the call in which a lane's first launch happens.
+async fn calls_until_launch(world: &World) -> usize {
+    for call in 0..40 {
+        let world = World::new(&world.sweep().await).await;
+        world.faults.arm(Some(Death {
+            call,
+            when: When::After,
+        }));
+        world.faults.run(step(&world)).await;
+        if !world.cloud.instances().is_empty() {
+            return call;
+        }
+    }
+    panic!("nothing is launched");
 }
 
 #[tokio::test]
@@ -175,8 +176,7 @@ async fn an_unanswered_call_is_repeated_until_it_is_answered() {
 #[tokio::test]
 async fn a_dry_pool_moves_the_batch_to_the_next_type() {
     let world = World::new(&sweep(50, &[LANE], None)).await;
-    let dry = Ec2Error::NoCapacity("InsufficientInstanceCapacity".to_owned());
-    world.cloud.fail_next([dry]);
+    world.cloud.limit_pool("us-east-1 on-demand c5.large", 0);
     run_lane(&world).await;
     assert_all_launched_once(&world, 50, "second rung").await;
     assert!(
@@ -220,7 +220,7 @@ async fn a_refused_launch_fails_the_lanes_members_with_ec2s_words() {
         Ec2Error::Refused("InvalidAMIID.NotFound: ami-1".to_owned()),
     ] {
         let world = World::new(&sweep(150, &[LANE], None)).await;
-        world.cloud.fail_next([error.clone()]);
+        world.cloud.refuse_pool("us-east-1", error.clone());
         run_lane(&world).await;
         assert_eq!(world.violations().await, Vec::<String>::new());
         assert!(world.cloud.instances().is_empty());
@@ -234,12 +234,12 @@ async fn a_refused_launch_fails_the_lanes_members_with_ec2s_words() {
 async fn a_spent_token_is_looked_up_and_not_launched_again() {
     let world = World::new(&sweep(30, &[LANE], None)).await;
     // Template, intent and call happen, then the process dies before it records anything.
-    let call = 11;
+    let call = calls_until_launch(&world).await;
     world.faults.arm(Some(Death {
         call,
         when: When::After,
     }));
-    assert!(world.faults.run(step(&world, 1_000)).await.is_none());
+    assert!(world.faults.run(step(&world)).await.is_none());
     world.faults.arm(None);
     assert_eq!(
         world.cloud.instances().len(),
@@ -262,14 +262,7 @@ async fn a_call_that_is_never_answered_ends_with_failed_members_not_with_a_loop(
     let world = World::new(&sweep(10, &[LANE], None)).await;
     let silence = || Ec2Error::Transient("no template of that name".to_owned());
     world.cloud.fail_next((0..1_000).map(|_| silence()));
-    let mut now = 1_000;
-    for _ in 0..1_000 {
-        let output = step(&world, now).await;
-        now += 100 + output.wait_s * 1000;
-        if output.next == Next::Done {
-            break;
-        }
-    }
+    run_lane(&world).await;
     assert_eq!(world.violations().await, Vec::<String>::new());
     assert_eq!(world.sweep().await.counts.of(MemberState::Failed), 10);
 }
@@ -289,14 +282,13 @@ async fn two_lanes_at_once_do_not_pass_the_limit_together() {
     let west = "us-west-2.on-demand";
     let world = World::new(&sweep(40, &[LANE, west], Some(5))).await;
     let ports = ports(&world);
-    let input_west = Input {
-        lane: lane(west),
-        ..input(&world)
+    let both = async {
+        tokio::join!(
+            handle(input(&world), &ports, 1),
+            handle(input_of(&world, west), &ports, 2)
+        )
     };
-    let (east, west) = tokio::join!(
-        handle(input(&world), &ports, 1_000, 1),
-        handle(input_west, &ports, 1_000, 2)
-    );
+    let (east, west) = world.clock.drive(&world.faults, both).await;
     east.unwrap();
     west.unwrap();
     assert_eq!(world.sweep().await.live, 5);

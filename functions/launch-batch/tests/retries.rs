@@ -5,8 +5,9 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use launch_batch::{Input, Next, Ports, handle};
-use simulation::{Death, When, World, lane, sweep};
+mod common;
+
+use simulation::{Death, When, World, sweep};
 use spawn_core::ending::EndCode;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger;
@@ -30,25 +31,7 @@ fn retried(members: u32, interruption: u32, failure: u32) -> SweepRow {
 }
 
 async fn run_lane(world: &World) {
-    let ports = Ports {
-        ledger: &world.ledger,
-        ec2: &world.cloud,
-        home: &world.home,
-    };
-    let mut now = 1_000;
-    for _ in 0..200 {
-        world.cloud.set_now(now);
-        let input = Input {
-            sweep_id: world.sweep_id.clone(),
-            lane: lane(LANE),
-        };
-        let output = handle(input, &ports, now, 7).await.unwrap();
-        now += 100 + output.wait_s * 1000;
-        if matches!(output.next, Next::Done | Next::Slot) {
-            return;
-        }
-    }
-    panic!("the lane did not come to an end");
+    common::run_lane_of(world, LANE).await;
 }
 
 fn lost(arn: &InstanceArn) -> (InstanceArn, Observation) {

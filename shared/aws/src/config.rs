@@ -5,6 +5,7 @@ use std::fmt;
 use spawn_core::account::AccountId;
 use spawn_core::boot::Home;
 use spawn_core::dns::{AddressKind, Naming};
+use spawn_core::limits::Sizes;
 use spawn_core::money::MicroDollars;
 use spawn_core::prices::AGE_MS_MAX;
 use spawn_core::reap::breaker::Limit;
@@ -49,6 +50,9 @@ pub struct Config {
     pub price_age_ms_max: u64,
     /// The role to take in other accounts (`SPAWN_MEMBER_ROLE`), if an external id is set (`SPAWN_EXTERNAL_ID`).
     pub member_role: Option<MemberRole>,
+    /// EC2's launch limits, as far as the operator knows better than EC2's documentation and Service Quotas
+    /// (`SPAWN_LAUNCH_LIMITS`), such as `RunInstances=10+4/s, instances=2000+4/s`.
+    pub launch_limits: Sizes,
     /// The ARN of the state machine that drains sweeps (`SPAWN_DRAIN_MACHINE`), for the function that may start it.
     pub drain_machine: Option<String>,
     /// How much of a fleet a pass of the reaper may end (`SPAWN_REAPER_SHARE_PERCENT`, `SPAWN_REAPER_AT_LEAST`).
@@ -147,6 +151,10 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         {
             reaper_limit.at_least = number;
         }
+        let launch_limits = match self.optional("SPAWN_LAUNCH_LIMITS") {
+            Some(text) => self.parsed("SPAWN_LAUNCH_LIMITS", &text),
+            None => Some(Sizes::default()),
+        };
         let drain_machine =
             self.beginning("SPAWN_DRAIN_MACHINE", "arn:", "the ARN of a state machine");
         let member_role = self.optional("SPAWN_MEMBER_ROLE");
@@ -169,6 +177,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             price_book,
             price_age_ms_max: price_age_hours
                 .map_or(AGE_MS_MAX, |hours| hours.saturating_mul(3_600_000)),
+            launch_limits: launch_limits?,
             drain_machine,
             reaper_limit,
             member_role: member_role.map(|(name, external_id)| MemberRole { name, external_id }),
@@ -262,6 +271,7 @@ mod tests {
             "AWS_REGION" => Some("mars-north-1".to_owned()),
             "SPAWN_TABLE" => None,
             "SPAWN_DEFAULT_BUDGET" => Some("plenty".to_owned()),
+            "SPAWN_LAUNCH_LIMITS" => Some("many".to_owned()),
             "SPAWN_NOTIFY_TOPIC" => Some("spawn-notifications".to_owned()),
             _ => complete(name),
         })
@@ -276,6 +286,7 @@ mod tests {
             "SPAWN_TABLE",
             "SPAWN_DEFAULT_BUDGET",
             "SPAWN_NOTIFY_TOPIC",
+            "SPAWN_LAUNCH_LIMITS",
         ];
         assert_eq!(names, expected);
     }

@@ -1,7 +1,5 @@
 //! The Lambda runtime around a handler.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use aws_config::SdkConfig;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
@@ -9,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use spawn_core::errors::FunctionError;
 
+pub use crate::clock::now_ms;
 use crate::config::Config;
 use crate::{sdk, telemetry};
 
@@ -97,16 +96,6 @@ fn diagnostic(error: &FunctionError) -> Diagnostic {
         error_type: error_type.to_owned(),
         error_message,
     }
-}
-
-/// The present, in ms since 1970.
-#[must_use]
-pub fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| u64::try_from(since.as_millis()).ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use spawn_core::ports::{
     LaunchRequest, ListInstances as _, StopInstances as _, Template,
 };
 use spawn_core::region::Region;
-use spawn_core::rows::{Rung, Shape};
+use spawn_core::rows::{LaunchApi, Rung, Shape};
 
 const IMAGE: &str = "ami-0c2023a1b2c3d4e5f";
 
@@ -63,6 +63,7 @@ fn template() -> Template {
             ..Shape::default()
         },
         user_data: "#!/bin/sh\ntrue\n".to_owned(),
+        tags: vec![("spawn:managed".to_owned(), "true".to_owned())],
     }
 }
 
@@ -71,11 +72,12 @@ fn request(token: &str, count: u32, market: Market) -> LaunchRequest {
     LaunchRequest {
         region: region(),
         template: template().name,
+        account: "000000000000".to_owned(),
         rung: Rung {
-            instance_type: "t3.micro".to_owned(),
+            api: LaunchApi::RunInstances,
             market,
-            subnet_id: None,
-            availability_zone: None,
+            pools: vec!["t3.micro@*".parse().unwrap()],
+            is_one_zone: false,
         },
         count,
         tags: vec![
@@ -95,8 +97,8 @@ async fn an_attempt_is_launched_once_found_by_its_tag_and_ended() {
     ec2.ensure_template(&region(), &template()).await.unwrap();
     for market in [Market::OnDemand, Market::Spot] {
         let request = request(market.as_str(), 3, market);
-        let first = ec2.launch(&request).await.unwrap();
-        let second = ec2.launch(&request).await.unwrap();
+        let first = ec2.launch(&request).await.unwrap().instances;
+        let second = ec2.launch(&request).await.unwrap().instances;
         let ids = |found: &[spawn_core::ports::CloudInstance]| {
             found
                 .iter()
@@ -155,6 +157,43 @@ async fn an_attempt_is_launched_once_found_by_its_tag_and_ended() {
     ec2.delete_template(&region(), &template().name)
         .await
         .unwrap();
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_fleet_launches_from_its_pools_and_its_instances_are_found_by_their_tag() {
+    let (simulator, config) = simulator().await;
+    let ec2 = Ec2::new(&config);
+    ec2.ensure_template(&region(), &template()).await.unwrap();
+    for market in [Market::OnDemand, Market::Spot] {
+        let mut request = request(&format!("fleet {market}"), 5, market);
+        request.rung.api = LaunchApi::CreateFleet;
+        request.rung.pools = [
+            "t3.micro@us-west-2a",
+            "t3.micro@us-west-2b",
+            "t3.small@us-west-2a",
+        ]
+        .map(|pool| pool.parse().unwrap())
+        .to_vec();
+        let first = ec2.launch(&request).await.unwrap();
+        let second = ec2.launch(&request).await.unwrap();
+        assert_eq!(first.instances.len(), 5, "{first:?}");
+        let ids = |found: &[spawn_core::ports::CloudInstance]| {
+            found
+                .iter()
+                .map(|i| i.arn.to_string())
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(ids(&first.instances), ids(&second.instances));
+        let zones = ["us-west-2a", "us-west-2b"];
+        for instance in &first.instances {
+            assert_eq!(instance.market, market);
+            let zone = instance.availability_zone.as_str();
+            assert!(zones.contains(&zone), "{zone}");
+        }
+        let tagged = ec2.launched_by(&region(), &request.token).await.unwrap();
+        assert_eq!(ids(&tagged), ids(&first.instances));
+    }
     simulator.stop().await;
 }
 

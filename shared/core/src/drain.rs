@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::ids::SweepId;
 use crate::ledger::{self, Condition, Ledger, LedgerError, Versioned, Write, path};
 use crate::rows::{
-    AttemptRow, BatchRow, Drain, ExecutionRow, LaneRow, MemberRow, SweepRow, attempt_key,
-    batch_key, execution_key, sweep_key,
+    AttemptRow, BatchRow, Drain, ExecutionRow, LaneRow, MemberRow, OpenAttempt, SweepRow,
+    attempt_key, batch_key, execution_key, sweep_key,
 };
 use crate::state::SweepStatus;
 use crate::{errors::FunctionError, launch};
@@ -72,11 +72,14 @@ pub async fn mark(
     }
 }
 
-/// How long a launch may be on its way: a launcher's own time limit and EC2's time until it shows an instance. An attempt
-/// that is older has no launcher any more.
-pub const LAUNCH_MS_MAX: u64 = 3 * 60 * 1000;
+/// How long EC2 may take until it shows what a call launched.
+const SHOWN_MS_MAX: u64 = 30 * 1000;
 
-/// The attempt that a draining lane has under way.
+/// How long a launch may be on its way: its call, and EC2's time until it shows an instance. An attempt that is older has no
+/// launcher any more.
+pub const LAUNCH_MS_MAX: u64 = launch::CALL_MS_MAX + SHOWN_MS_MAX;
+
+/// The attempts that a draining lane has under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InFlight {
     /// None.
@@ -85,41 +88,57 @@ pub enum InFlight {
     Yes,
 }
 
-/// Closes the attempt of a draining lane whose launcher is gone, so that its slots are free and the count of the living is
-/// right. Its call is not repeated: it might launch. What it did launch is found by its tags and terminated.
+/// Closes the attempts of a draining lane whose launcher is gone, so that their slots are free and the count of the living is
+/// right. Their calls are not repeated: they might launch. What they did launch is found by its tags and terminated.
 ///
 /// # Errors
 /// When the ledger does not answer. Repeatable.
-pub async fn close_abandoned_attempt(
+pub async fn close_abandoned_attempts(
     ledger: &impl Ledger,
     sweep: &SweepRow,
     lane: &LaneRow,
     now: u64,
 ) -> Result<InFlight, FunctionError> {
-    let Some(open) = lane.open_attempt else {
+    if lane.open_attempts.is_empty() {
         return Ok(InFlight::No);
+    }
+    let key_of = |open: &OpenAttempt| attempt_key(&lane.sweep_id, &lane.lane, *open);
+    let keys = lane.open_attempts.iter().map(key_of).collect();
+    let mut attempts: Vec<AttemptRow> = ledger::require_all(ledger, keys).await?;
+    let in_flight_until = |attempt: &AttemptRow| {
+        let calls = attempt.calling_until.unwrap_or(0);
+        calls.max(attempt.unsettled_until).max(attempt.created_at) + SHOWN_MS_MAX
     };
-    let key = attempt_key(&lane.sweep_id, &lane.lane, open);
-    let attempt: AttemptRow = ledger::require(ledger, key).await?;
-    if attempt.created_at + LAUNCH_MS_MAX > now {
+    if attempts.iter().any(|one| in_flight_until(one) > now) {
         return Ok(InFlight::Yes);
     }
-    let batch: BatchRow =
-        ledger::require(ledger, batch_key(&lane.sweep_id, &lane.lane, open.batch)).await?;
-    let keys = attempt
-        .members
+    for attempt in &mut attempts {
+        let indices = attempt.members.iter();
+        let keys = indices.map(|index| sweep.member_key(index)).collect();
+        let members: Vec<MemberRow> = ledger::require_all(ledger, keys).await?;
+        attempt.recorded = launch::recorded(attempt, &members);
+    }
+    let keys = attempts
         .iter()
-        .map(|i| sweep.member_key(i))
+        .map(|one| batch_key(&lane.sweep_id, &lane.lane, one.batch))
         .collect();
-    let members: Vec<MemberRow> = ledger::require_all(ledger, keys).await?;
-    let closing = launch::Closing {
-        launched: launch::launched(&members, &attempt),
-        error: Some("its launcher was gone when the sweep was drained".to_owned()),
+    let batches: Vec<BatchRow> = ledger::require_all(ledger, keys).await?;
+    let closings = attempts
+        .into_iter()
+        .zip(batches)
+        .map(|(attempt, batch)| launch::Closing {
+            attempt,
+            batch,
+            error: Some("its launcher was gone when the sweep was drained".to_owned()),
+        })
+        .collect();
+    let aftermath = launch::Aftermath {
         not_before: now,
-        stop: None,
+        setbacks: lane.setbacks,
+        troubles: lane.troubles.clone(),
     };
     match ledger
-        .commit(launch::close(lane, &batch, &attempt, closing)?)
+        .commit(launch::close(lane, closings, aftermath)?)
         .await
     {
         Ok(()) => Ok(InFlight::No),

@@ -74,6 +74,7 @@ impl From<Ec2Error> for FunctionError {
             Ec2Error::Throttled(_) => Self::Throttled(text),
             Ec2Error::Transient(_) | Ec2Error::NoCapacity(_) => Self::Transient(text),
             Ec2Error::Quota(_) | Ec2Error::Refused(_) => Self::Config(text),
+            Ec2Error::Unknown(_) => Self::Transient(text),
             Ec2Error::TokenSpent(_) => Self::Bug(text),
         }
     }

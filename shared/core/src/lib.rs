@@ -20,6 +20,7 @@ pub mod ids;
 pub mod launch;
 pub mod ledger;
 pub mod lifecycle;
+pub mod limits;
 pub mod metrics;
 pub mod money;
 pub mod pattern;

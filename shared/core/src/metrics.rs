@@ -114,6 +114,12 @@ metrics! {
     LaunchCalls => "launch_calls", Count;
     /// Launch calls that EC2 throttled.
     LaunchThrottles => "launch_throttles", Count;
+    /// Launch calls that EC2 answered with an error code that spawn does not know.
+    UnknownErrors => "unknown_errors", Count;
+    /// Instances that launch calls gave.
+    InstancesLaunched => "instances_launched", Count;
+    /// From the start of a sweep's execution to the answer of a launch call.
+    LaunchLag => "launch_lag", Milliseconds;
     /// Accounts and regions that a reconcile pass could not look at.
     UnreachablePlaces => "unreachable_places", Count;
     /// Pools that were found without capacity.

@@ -116,17 +116,13 @@ pub fn gather(lane: &LaneRow, rows: &[RetryRow]) -> Result<Vec<Write>, LedgerErr
             expect: Expect::Version(row.version),
         })
         .collect();
-    let batch = BatchRow {
-        sweep_id: lane.sweep_id.clone(),
-        lane: lane.lane.clone(),
-        batch: lane.batches,
-        version: 0,
+    let batch = BatchRow::new(
+        lane.sweep_id.clone(),
+        lane.lane.clone(),
+        lane.batches,
         shape,
-        pending: taken.iter().map(|row| row.index).collect(),
-        attempts: 0,
-        rung: 0,
-        rounds: 0,
-    };
+        taken.iter().map(|row| row.index).collect(),
+    );
     let mut lane = lane.clone();
     lane.batches += 1;
     lane.pending += batch.pending.len();

@@ -8,7 +8,7 @@ use spawn_core::ledger::Row;
 use spawn_core::ports::InstanceState;
 use spawn_core::reap::{KEEP_ALIVE_TAG, PROTECT_TAG, idle::HEARTBEAT_MS};
 use spawn_core::rows::AttemptRow;
-use spawn_core::rows::{AttemptState, MemberRow, Rung};
+use spawn_core::rows::{AttemptState, LaunchApi, Location, MemberRow, Pool, Rung};
 use spawn_core::state::MemberState;
 
 use crate::cloud::{Shown, Truth};
@@ -287,13 +287,23 @@ fn attempt(sweep: &spawn_core::rows::SweepRow, members: &[u32], at: u64) -> Atte
         version: 0,
         token: build::abandoned(sweep),
         members: members.iter().copied().collect(),
+        at: simulation::lane(build::LANE),
         shape: 0,
+        step: 0,
         rung: Rung {
-            instance_type: "c5.large".to_owned(),
+            api: LaunchApi::RunInstances,
             market: spawn_core::ids::Market::OnDemand,
-            subnet_id: None,
-            availability_zone: None,
+            pools: vec![Pool {
+                instance_type: "c5.large".to_owned(),
+                location: Location::Any,
+            }],
+            is_one_zone: false,
         },
+        send_at: at,
+        calls: 1,
+        calling_until: Some(at + spawn_core::launch::CALL_MS_MAX),
+        unsettled_until: 0,
+        recorded: Default::default(),
         state: AttemptState::Intended,
         error: None,
         launched: 0,

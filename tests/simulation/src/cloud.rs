@@ -6,20 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use spawn_core::account::{AccountId, Place};
 use spawn_core::ids::{ClientToken, InstanceArn, Market, SweepId};
 use spawn_core::ports::{
-    CloudInstance, Ec2Error, EndInstances, FindInstances, InAccounts, InstanceState,
-    LaunchInstances, LaunchRequest, ListInstances, ShowInstances, ShownInstance, StartInstances,
-    StopInstances, Template,
+    Clock as _, CloudInstance, Ec2Error, EndInstances, FindInstances, InAccounts, InstanceState,
+    LaunchInstances, LaunchRequest, Launched, ListInstances, Refusal, ShowInstances, ShownInstance,
+    StartInstances, StopInstances, Template,
 };
 use spawn_core::reap::Point;
 use spawn_core::region::Region;
-use spawn_core::rows::Addresses;
+use spawn_core::rows::{Addresses, LaunchApi, Location, Pool};
 
+use crate::clock::VirtualClock;
 use crate::faults::Faults;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Launched {
+pub(crate) struct Past {
     pub(crate) request: LaunchRequest,
-    pub(crate) instances: Vec<CloudInstance>,
+    pub(crate) answer: Launched,
+    at: u64,
 }
 
 #[derive(Debug, Default)]
@@ -28,18 +30,21 @@ pub(crate) struct State {
     pub(crate) points: BTreeMap<String, Vec<Point>>,
     pub(crate) without_cloudwatch: bool,
     pub(crate) ignores_ends: bool,
-    now: u64,
     next_id: u64,
     templates: BTreeMap<(Place, String), Template>,
     groups: BTreeSet<(Place, String)>,
-    pub(crate) launches: BTreeMap<(Option<AccountId>, String), Launched>,
+    pub(crate) launches: BTreeMap<(Option<AccountId>, String), Past>,
     unreachable: BTreeSet<Place>,
     protected: BTreeSet<String>,
     without_capacity: BTreeSet<String>,
     errors: Vec<Ec2Error>,
     room: Option<usize>,
+    pools: BTreeMap<String, usize>,
+    refusing: BTreeMap<String, Ec2Error>,
+    forgetful: bool,
     calls: usize,
     shown: BTreeMap<InstanceArn, Addresses>,
+    latency_ms: u64,
 }
 
 /// The home account's id.
@@ -51,16 +56,18 @@ pub struct Cloud {
     state: Arc<Mutex<State>>,
     account: Option<AccountId>,
     faults: Arc<Faults>,
+    clock: VirtualClock,
 }
 
 impl Cloud {
-    /// An EC2 without instances whose calls `faults` counts.
+    /// An EC2 without instances whose calls `faults` counts, on the time of `clock`.
     #[must_use]
-    pub fn new(faults: Arc<Faults>) -> Self {
+    pub fn new(faults: Arc<Faults>, clock: VirtualClock) -> Self {
         Self {
             state: Arc::default(),
             account: None,
             faults,
+            clock,
         }
     }
 
@@ -74,11 +81,6 @@ impl Cloud {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the time, in ms since 1970.
-    pub fn set_now(&self, now: u64) {
-        self.state().now = now;
-    }
-
     /// The next launch calls fail with these errors, in this order.
     pub fn fail_next(&self, errors: impl IntoIterator<Item = Ec2Error>) {
         self.state().errors.extend(errors);
@@ -87,6 +89,37 @@ impl Cloud {
     /// From now on a launch gets at most so many instances.
     pub fn limit_room(&self, room: Option<usize>) {
         self.state().room = room;
+    }
+
+    /// From now on a pool gives at most so many instances in all. It is named `us-east-1 spot c5.large@us-east-1a`, or
+    /// with less of it from the left: `us-east-1 spot` is all spot pools there.
+    pub fn limit_pool(&self, pool: &str, room: usize) {
+        self.state().pools.insert(pool.to_owned(), room);
+    }
+
+    /// From now on a pool refuses with this error; named as in [`Cloud::limit_pool`].
+    pub fn refuse_pool(&self, pool: &str, error: Ec2Error) {
+        self.state().refusing.insert(pool.to_owned(), error);
+    }
+
+    /// From now on repeated fleets are answered without their instances.
+    pub fn forget_fleets(&self) {
+        self.state().forgetful = true;
+    }
+
+    /// From now on an answer to a launch takes so long; it takes effect at once.
+    pub fn answer_after(&self, ms: u64) {
+        self.state().latency_ms = ms;
+    }
+
+    /// Every launch that took effect: when, and of how many instances.
+    #[must_use]
+    pub fn launches(&self) -> Vec<(u64, LaunchRequest, usize)> {
+        let state = self.state();
+        let of = |past: &Past| (past.at, past.request.clone(), past.answer.instances.len());
+        let mut all: Vec<_> = state.launches.values().map(of).collect();
+        all.sort_by_key(|(at, ..)| *at);
+        all
     }
 
     /// How many launch calls were made.
@@ -150,7 +183,7 @@ impl Cloud {
         state
             .launches
             .values()
-            .flat_map(|l| l.instances.clone())
+            .flat_map(|past| past.answer.instances.clone())
             .collect()
     }
 
@@ -162,7 +195,7 @@ impl Cloud {
     /// Moves an instance to a state.
     pub fn put(&self, arn: &InstanceArn, to: InstanceState, reason: Option<&str>) {
         for launch in self.state().launches.values_mut() {
-            for instance in launch.instances.iter_mut().filter(|i| i.arn == *arn) {
+            for instance in launch.answer.instances.iter_mut().filter(|i| i.arn == *arn) {
                 instance.state = to;
                 instance.state_reason = reason.map(str::to_owned);
             }
@@ -185,7 +218,7 @@ impl State {
             return;
         }
         for launch in self.launches.values_mut() {
-            for instance in &mut launch.instances {
+            for instance in &mut launch.answer.instances {
                 if is_in(instance, place) && ids.contains(&instance.arn.instance_id) {
                     instance.state = to;
                 }
@@ -197,70 +230,133 @@ impl State {
         &mut self,
         place: Place,
         request: &LaunchRequest,
-    ) -> Result<Vec<CloudInstance>, Ec2Error> {
-        let state = self;
-        state.calls += 1;
+        now: u64,
+    ) -> Result<Launched, Ec2Error> {
+        self.calls += 1;
         let token = (place.account, request.token.as_str().to_owned());
-        if !state.errors.is_empty() {
-            return Err(state.errors.remove(0));
+        if !self.errors.is_empty() {
+            return Err(self.errors.remove(0));
         }
-        if let Some(before) = state.launches.get(&token) {
-            if before.request != *request {
-                return Err(Ec2Error::TokenSpent(
-                    "IdempotentParameterMismatch".to_owned(),
-                ));
-            }
-            if before.instances.iter().any(|i| i.state.is_ending()) {
-                return Err(Ec2Error::TokenSpent(
-                    "IdempotentInstanceTerminated".to_owned(),
-                ));
-            }
-            return Ok(before.instances.clone());
+        if let Some(before) = self.launches.get(&token) {
+            return self.repeat(before, request);
         }
         let template = (place, request.template.clone());
-        if !state.templates.contains_key(&template) {
+        if !self.templates.contains_key(&template) {
             let text = "InvalidLaunchTemplateName.NotFoundException".to_owned();
             return Err(Ec2Error::Refused(text));
         }
-        let count = usize::try_from(request.count).unwrap_or(usize::MAX);
-        let count = count.min(state.room.unwrap_or(usize::MAX));
-        if count == 0 {
-            let text = "InsufficientInstanceCapacity".to_owned();
-            return Err(Ec2Error::NoCapacity(text));
+        let answer = self.fill(place, request, now);
+        if request.rung.api == LaunchApi::RunInstances
+            && answer.instances.is_empty()
+            && let Some(refusal) = answer.refusals.first()
+        {
+            return Err(refusal.error.clone());
         }
-        let mut instances = Vec::new();
-        for _ in 0..count {
-            state.next_id += 1;
-            let ordinal = u32::try_from(state.next_id).unwrap_or(u32::MAX);
-            // Ids that do not ascend with the launch, as EC2's do not.
-            let id = state.next_id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            instances.push(CloudInstance {
-                arn: InstanceArn {
-                    partition: "aws".to_owned(),
-                    region: request.region,
-                    account: place
-                        .account
-                        .map_or(HOME_ACCOUNT.to_owned(), |account| account.to_string()),
-                    instance_id: format!("i-{id:017x}"),
-                },
-                state: InstanceState::Pending,
-                instance_type: request.rung.instance_type.clone(),
-                market: request.rung.market,
-                availability_zone: format!("{}a", request.region),
-                launched_at: state.now,
-                addresses: Addresses {
-                    private_ip: Some(std::net::Ipv4Addr::from_bits(0x0a00_0000 + ordinal)),
-                    ..Addresses::default()
-                },
-                state_reason: None,
-            });
-        }
-        let launched = Launched {
+        let past = Past {
             request: request.clone(),
-            instances: instances.clone(),
+            answer: answer.clone(),
+            at: now,
         };
-        state.launches.insert(token, launched);
-        Ok(instances)
+        self.launches.insert(token, past);
+        Ok(answer)
+    }
+
+    fn repeat(&self, before: &Past, request: &LaunchRequest) -> Result<Launched, Ec2Error> {
+        let spent = |code: &str| Err(Ec2Error::TokenSpent(code.to_owned()));
+        if before.request != *request {
+            return spent("IdempotentParameterMismatch");
+        }
+        match request.rung.api {
+            LaunchApi::RunInstances => {
+                let instances = &before.answer.instances;
+                if instances.iter().any(|i| i.state.is_ending()) {
+                    return spent("IdempotentInstanceTerminated");
+                }
+                Ok(before.answer.clone())
+            }
+            LaunchApi::CreateFleet if self.forgetful => Ok(Launched::default()),
+            LaunchApi::CreateFleet => Ok(before.answer.clone()),
+        }
+    }
+
+    /// Takes instances from the request's pools, one after the other.
+    fn fill(&mut self, place: Place, request: &LaunchRequest, now: u64) -> Launched {
+        let mut answer = Launched::default();
+        let mut missing = usize::try_from(request.count).unwrap_or(usize::MAX);
+        for pool in &request.rung.pools {
+            if missing == 0 {
+                break;
+            }
+            let name = format!("{place} {} {pool}", request.rung.market);
+            let refusing = self.refusing.iter().find(|(one, _)| name.starts_with(*one));
+            if let Some((_, error)) = refusing {
+                answer.refusals.push(Refusal {
+                    pool: pool.clone(),
+                    error: error.clone(),
+                });
+                continue;
+            }
+            let mut limits = self.pools.iter_mut();
+            let limit = limits.find(|(one, _)| name.starts_with(*one));
+            let room = limit.map_or(usize::MAX, |(_, room)| {
+                let given = missing.min(*room);
+                *room -= given;
+                given
+            });
+            let count = missing.min(room).min(self.room.unwrap_or(usize::MAX));
+            for _ in 0..count {
+                let instance = self.instance(place, request, pool, now);
+                answer.instances.push(instance);
+            }
+            if count < missing {
+                let text = "InsufficientInstanceCapacity: no more".to_owned();
+                answer.refusals.push(Refusal {
+                    pool: pool.clone(),
+                    error: Ec2Error::NoCapacity(text),
+                });
+            }
+            missing -= count;
+            if self.room.is_some() && count > 0 {
+                break;
+            }
+        }
+        answer
+    }
+
+    fn instance(
+        &mut self,
+        place: Place,
+        request: &LaunchRequest,
+        pool: &Pool,
+        now: u64,
+    ) -> CloudInstance {
+        self.next_id += 1;
+        let ordinal = u32::try_from(self.next_id).unwrap_or(u32::MAX);
+        // Ids that do not ascend with the launch, as EC2's do not.
+        let id = self.next_id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        CloudInstance {
+            arn: InstanceArn {
+                partition: "aws".to_owned(),
+                region: request.region,
+                account: place
+                    .account
+                    .map_or(HOME_ACCOUNT.to_owned(), |account| account.to_string()),
+                instance_id: format!("i-{id:017x}"),
+            },
+            state: InstanceState::Pending,
+            instance_type: pool.instance_type.clone(),
+            market: request.rung.market,
+            availability_zone: match &pool.location {
+                Location::Zone(zone) => zone.clone(),
+                Location::Any | Location::Subnet(_) => format!("{}a", request.region),
+            },
+            launched_at: now,
+            addresses: Addresses {
+                private_ip: Some(std::net::Ipv4Addr::from_bits(0x0a00_0000 + ordinal)),
+                ..Addresses::default()
+            },
+            state_reason: None,
+        }
     }
 }
 
@@ -290,9 +386,18 @@ impl LaunchInstances for Cloud {
         .await
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
-        self.call(&request.region, |state, place| state.launch(place, request))
-            .await
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Ec2Error> {
+        let now = self.clock.now_ms();
+        let answer = self
+            .call(&request.region, |state, place| {
+                state.launch(place, request, now)
+            })
+            .await;
+        let latency_ms = self.state().latency_ms;
+        if latency_ms > 0 {
+            self.clock.sleep_ms(latency_ms).await;
+        }
+        answer
     }
 
     async fn launched_by(
@@ -303,7 +408,9 @@ impl LaunchInstances for Cloud {
         self.call(region, |state, place| {
             let key = (place.account, token.as_str().to_owned());
             let launch = state.launches.get(&key);
-            Ok(launch.map(|l| l.instances.clone()).unwrap_or_default())
+            Ok(launch
+                .map(|past| past.answer.instances.clone())
+                .unwrap_or_default())
         })
         .await
     }
@@ -318,7 +425,7 @@ impl ListInstances for Cloud {
                 .values()
                 .filter(|l| l.request.tags.contains(&tag));
             Ok(of_sweep
-                .flat_map(|launch| launch.instances.clone())
+                .flat_map(|past| past.answer.instances.clone())
                 .filter(|instance| is_in(instance, place))
                 .collect())
         })
@@ -365,7 +472,10 @@ impl StopInstances for Cloud {
 impl ShowInstances for Cloud {
     async fn shown(&self, region: &Region, ids: &[String]) -> Result<Vec<ShownInstance>, Ec2Error> {
         self.call(region, |state, place| {
-            let instances = state.launches.values().flat_map(|l| &l.instances);
+            let instances = state
+                .launches
+                .values()
+                .flat_map(|past| &past.answer.instances);
             Ok(instances
                 .filter(|one| is_in(one, place) && ids.contains(&one.arn.instance_id))
                 .map(|one| ShownInstance {
@@ -420,14 +530,15 @@ impl FindInstances for Cloud {
                 let is_asked = |arn: &InstanceArn| {
                     arn.region == *region && instance_ids.contains(&arn.instance_id)
                 };
-                let launched = state.launches.values().flat_map(|l| l.instances.clone());
+                let launched = state.launches.values();
+                let launched = launched.flat_map(|past| past.answer.instances.clone());
                 let others = state.shown.iter().map(|(arn, addresses)| CloudInstance {
                     arn: arn.clone(),
                     state: InstanceState::Running,
                     instance_type: "t3.micro".to_owned(),
                     market: Market::OnDemand,
                     availability_zone: format!("{region}a"),
-                    launched_at: state.now,
+                    launched_at: self.clock.now_ms(),
                     addresses: addresses.clone(),
                     state_reason: None,
                 });

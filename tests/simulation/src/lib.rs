@@ -4,6 +4,7 @@
 //! With the feature `control-plane` all of them run together, on virtual time and with faults that a seed chooses:
 //! `cargo run -p simulation -- --help`.
 
+mod clock;
 mod cloud;
 mod faults;
 mod ledger;
@@ -31,6 +32,7 @@ pub mod report;
 #[cfg(feature = "control-plane")]
 pub mod scenario;
 
+pub use clock::VirtualClock;
 pub use cloud::Cloud;
 pub use faults::{Death, Faults, When};
 pub use ledger::MemoryLedger;

@@ -36,7 +36,12 @@ impl State {
     fn managed(&self, place: spawn_core::account::Place) -> Vec<ManagedInstance> {
         let mut all = Vec::new();
         for launch in self.launches.values() {
-            for instance in launch.instances.iter().filter(|one| is_in(one, place)) {
+            for instance in launch
+                .answer
+                .instances
+                .iter()
+                .filter(|one| is_in(one, place))
+            {
                 let mut tags: BTreeMap<String, String> =
                     launch.request.tags.iter().cloned().collect();
                 if let Some(own) = self.tags.get(&instance.arn.instance_id) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use spawn_core::boot::Home;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
-use spawn_core::launch;
+use spawn_core::launch::{self, Chosen};
 use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored};
 use spawn_core::money::MicroDollars;
 use spawn_core::policy::{OnFailure, Retries};
@@ -16,12 +16,13 @@ use spawn_core::ports::{
     WatchExecutions,
 };
 use spawn_core::rows::{
-    BatchRow, Drain, LanePrices, LaneRow, MemberRow, OnBudget, OnComplete, ProgramRow, RetryRow,
-    Shape, SweepRow, TypePrices, batch_key, lane_key, program_key, shard_count, shard_pk,
-    sweep_key, sweep_pk,
+    AttemptCosts, BatchRow, Drain, LanePrices, LaneRow, MemberRow, OnBudget, OnComplete,
+    ProgramRow, RetryRow, Shape, SweepRow, TypePrices, batch_key, lane_key, program_key,
+    shard_count, shard_pk, sweep_key, sweep_pk,
 };
 use spawn_core::state::{Counts, Ended, MemberState, SweepStatus};
 
+use crate::clock::VirtualClock;
 use crate::cloud::Cloud;
 use crate::faults::Faults;
 use crate::ledger::MemoryLedger;
@@ -107,6 +108,8 @@ impl WatchExecutions for Executions {
 pub struct World {
     /// Counts calls and kills.
     pub faults: Arc<Faults>,
+    /// The time.
+    pub clock: VirtualClock,
     /// The ledger.
     pub ledger: MemoryLedger,
     /// EC2.
@@ -144,7 +147,8 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         project: "tests".to_owned(),
         status: SweepStatus::Launching,
         version: 0,
-        execution_arn: "arn:test".to_owned(),
+        execution_arn: "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:test"
+            .to_owned(),
         started_at: 0,
         planner_until: 0,
         ended_at: None,
@@ -195,9 +199,11 @@ impl World {
     /// When they cannot be written, which is a defect.
     pub async fn of_rows(sweep: &SweepRow, rows: Vec<Result<Row, LedgerError>>) -> Self {
         let faults = Arc::new(Faults::default());
+        let clock = VirtualClock::default();
         let world = Self {
             ledger: MemoryLedger::new(Arc::clone(&faults)),
-            cloud: Cloud::new(Arc::clone(&faults)),
+            cloud: Cloud::new(Arc::clone(&faults), clock.clone()),
+            clock,
             objects: MemoryObjects::new(Arc::clone(&faults)),
             faults,
             executions: Executions::default(),
@@ -267,19 +273,31 @@ impl World {
             ledger::require(&self.ledger, lane_key(&self.sweep_id, &lane_id)).await?;
         let key = batch_key(&self.sweep_id, &lane_id, 0);
         let batch: BatchRow = ledger::require(&self.ledger, key).await?;
-        let template = launch::template_of(&lane, 0, &self.home)
+        let template = launch::template_of(&sweep, &lane, 0, &self.home)
             .ok_or_else(|| FunctionError::Bug("the lane has no shape".to_owned()))?;
         let cloud = self.cloud.of(lane_id.account);
         cloud.ensure_template(&lane_id.region, &template).await?;
-        let count = sweep.free_slots(&lane_id.region).min(batch.pending.len());
-        let (attempt, intent) = launch::begin(&sweep, &lane, &batch, count, &[], 1_000)?;
+        let step = launch::ladder(&lane, 0, &lane.shapes[0]).remove(0);
+        let chosen = Chosen {
+            count: sweep.free_slots(&lane_id.region).min(batch.pending.len()),
+            at: lane_id.clone(),
+            step: 0,
+            rung: launch::rung(&step, &lane.shapes[0]),
+            send_at: 1_000,
+            batch: batch.clone(),
+            costs: AttemptCosts::of(&lane, 0, &[]),
+            standing: Vec::new(),
+        };
+        let (attempts, intent) = launch::begin(&sweep, &lane, &[chosen], 1_000)?;
         self.ledger.commit(intent).await?;
+        let attempt = &attempts[0];
         let request = LaunchRequest {
             region: lane_id.region,
+            account: "000000000000".to_owned(),
             token: attempt.token.clone(),
             template: template.name,
             rung: attempt.rung.clone(),
-            count,
+            count: attempt.members.len(),
             tags: vec![
                 ("spawn:managed".to_owned(), "true".to_owned()),
                 ("spawn:sweep-id".to_owned(), self.sweep_id.to_string()),
@@ -289,12 +307,14 @@ impl World {
                 ),
             ],
         };
-        let instances = cloud.launch(&request).await?;
+        let instances = cloud.launch(&request).await?.instances;
         let members = self.members().await;
-        let pairs = launch::pair(&attempt, &members, &instances);
+        let pairs = launch::pair(attempt, &members, &instances);
         let program: ProgramRow =
             ledger::require(&self.ledger, program_key(&self.sweep_id, 0)).await?;
-        for writes in launch::record(&sweep, &attempt, pairs, &[(0, program)].into())? {
+        let programs = [(0, program)].into();
+        let (records, _) = launch::record(&sweep, &batch, attempt, pairs, &programs)?;
+        for writes in records {
             self.ledger.commit(writes).await?;
         }
         Ok(self
@@ -417,41 +437,25 @@ fn planned_rows(sweep: &SweepRow) -> Vec<Result<Row, LedgerError>> {
         let indices: Vec<u32> = members.clone().collect();
         for chunk in indices.chunks(100) {
             rows.push(
-                BatchRow {
-                    sweep_id: sweep.sweep_id.clone(),
-                    lane: lane.clone(),
-                    batch: batches,
-                    version: 0,
-                    shape: 0,
-                    pending: chunk.iter().copied().collect(),
-                    attempts: 0,
-                    rung: 0,
-                    rounds: 0,
-                }
+                BatchRow::new(
+                    sweep.sweep_id.clone(),
+                    lane.clone(),
+                    batches,
+                    0,
+                    chunk.iter().copied().collect(),
+                )
                 .row(),
             );
             batches += 1;
         }
         rows.push(
             LaneRow {
-                sweep_id: sweep.sweep_id.clone(),
-                lane: lane.clone(),
-                version: 0,
                 shapes: vec![shape()],
-                templates: 0,
                 batches,
-                next_batch: 0,
-                open_attempt: None,
-                not_before: 0,
-                setbacks: 0,
-                stopped: None,
                 pending: u32::try_from(indices.len()).unwrap_or(u32::MAX),
-                launch_delay_s: 0,
                 ttl_s: Some(3600),
-                peers: Vec::new(),
-                movable_shapes: 0,
-                opportunistic: false,
                 prices: prices(),
+                ..LaneRow::new(sweep.sweep_id.clone(), lane.clone())
             }
             .row(),
         );

@@ -48,7 +48,7 @@ impl World {
         Self {
             ledger: MemoryLedger::new(Arc::clone(&deaths)),
             zone: Route53::new(time.clone(), Arc::clone(&deaths)),
-            ec2: Cloud::new(Arc::clone(&deaths)),
+            ec2: Cloud::new(Arc::clone(&deaths), simulation::VirtualClock::default()),
             deployment: Deployment {
                 naming: Some(naming.unwrap()),
                 member_role: "spawn-instance-role".to_owned(),

@@ -1,7 +1,8 @@
 //! EC2's errors, sorted by what to do about them. By code, never by words.
 //!
 //! The codes are those of the Amazon EC2 Developer Guide, "Error codes for the Amazon EC2 API", and of the guides named at
-//! each list. A code that stands nowhere here is refused, unless the answer's status says that EC2 itself failed.
+//! each list. A code that stands nowhere here is an error of its own kind, tried again a few times and counted, unless the
+//! answer's status says that EC2 itself failed.
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use spawn_core::ports::Ec2Error;
@@ -69,6 +70,39 @@ const TRANSIENT: [&str; 10] = [
     "Unavailable",
 ];
 
+/// What is refused for good, beside the codes that [`is_refusal`] knows by their beginning.
+const REFUSED: [&str; 15] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "Blocked",
+    "EncryptedVolumesNotSupported",
+    "FilterLimitExceeded",
+    "OperationNotPermitted",
+    "OptInRequired",
+    "PendingVerification",
+    "ResourceCountExceeded",
+    "SignatureDoesNotMatch",
+    "TagLimitExceeded",
+    "TagPolicyViolation",
+    "UnsupportedOperation",
+    "VPCIdNotSpecified",
+];
+
+/// Whether a code says that something in the request is wrong: EC2 has hundreds of them, for each kind of thing that a request
+/// may name (`InvalidAMIID.NotFound`, `InvalidSubnetID.NotFound`, `MissingParameter`, …).
+fn is_refusal(code: &str) -> bool {
+    let beginnings = [
+        "Invalid",
+        "Missing",
+        "Malformed",
+        "Incorrect",
+        "Unknown",
+        "NonEBSInstance",
+    ];
+    beginnings.iter().any(|start| code.starts_with(start))
+}
+
 /// The error of a call.
 pub(super) fn of_call<E>(error: &SdkError<E>) -> Ec2Error
 where
@@ -91,8 +125,9 @@ pub(super) fn of_failure(failure: Failure) -> Ec2Error {
             "UnauthorizedOperation" => Ec2Error::Refused(format!(
                 "{text} (an encoded message is read with `aws sts decode-authorization-message`)"
             )),
+            code if REFUSED.contains(&code) || is_refusal(code) => Ec2Error::Refused(text),
             _ if server => Ec2Error::Transient(text),
-            _ => Ec2Error::Refused(text),
+            _ => Ec2Error::Unknown(text),
         },
     }
 }
@@ -110,15 +145,8 @@ mod tests {
         })
     }
 
-    fn kind(error: &Ec2Error) -> &'static str {
-        match error {
-            Ec2Error::Throttled(_) => "throttled",
-            Ec2Error::NoCapacity(_) => "no capacity",
-            Ec2Error::Quota(_) => "quota",
-            Ec2Error::TokenSpent(_) => "token spent",
-            Ec2Error::Refused(_) => "refused",
-            Ec2Error::Transient(_) => "transient",
-        }
+    fn kind(error: &Ec2Error) -> String {
+        error.kind().replace('_', " ")
     }
 
     #[test]
@@ -141,7 +169,10 @@ mod tests {
             ("InternalError", true, "transient"),
             ("ServiceUnavailable", true, "transient"),
             ("SomethingNew", true, "transient"),
-            ("SomethingNew", false, "refused"),
+            ("SomethingNew", false, "unknown"),
+            ("InvalidSubnetID.NotFound", false, "refused"),
+            ("AuthFailure", false, "refused"),
+            ("PendingVerification", false, "refused"),
             ("UnauthorizedOperation", false, "refused"),
             ("InvalidAMIID.NotFound", false, "refused"),
             ("UnsupportedOperation", false, "refused"),
@@ -172,6 +203,7 @@ mod tests {
             &TOKEN_SPENT,
             &TRANSIENT,
             &THROTTLING,
+            &REFUSED,
         ];
         let mut codes: Vec<&str> = lists.concat();
         codes.sort_unstable();

@@ -1,9 +1,10 @@
-//! Launch templates and RunInstances.
+//! Launch templates and RunInstances; what fleets have of their own is in [`fleet`].
 
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
-use aws_sdk_ec2::config::Config;
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::{Builder, Config};
 use aws_sdk_ec2::types::{
     InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceType,
     LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
@@ -12,19 +13,21 @@ use aws_sdk_ec2::types::{
     LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
     LaunchTemplateInstanceMetadataTagsState,
     LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplatePlacementRequest,
-    LaunchTemplateSpecification, MarketType, Placement, PlacementStrategy,
-    RequestLaunchTemplateData, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
-    Tag, TagSpecification, VolumeType,
+    LaunchTemplateSpecification, LaunchTemplateTagSpecificationRequest, MarketType, Placement,
+    PlacementStrategy, RequestLaunchTemplateData, ResourceType, ShutdownBehavior, SpotInstanceType,
+    SpotMarketOptions, Tag, TagSpecification, VolumeType,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use spawn_core::ids::{ClientToken, Market};
-use spawn_core::ports::{CloudInstance, Ec2Error, LaunchInstances, LaunchRequest, Template};
+use spawn_core::ports::{
+    CloudInstance, Ec2Error, LaunchInstances, LaunchRequest, Launched, Template,
+};
 use spawn_core::region::Region;
-use spawn_core::rows::{Efa, HibernationVolume};
+use spawn_core::rows::{Efa, HibernationVolume, LaunchApi, Location};
 
 use super::instances::{cloud_instance, described};
-use super::{Ec2, errors};
+use super::{Ec2, errors, fleet};
 use crate::sdk::{self, Failure};
 
 /// A template of this name exists (CreateLaunchTemplate).
@@ -37,31 +40,36 @@ pub(super) const TEMPLATE_ABSENT: [&str; 2] = [
     "InvalidLaunchTemplateId.NotFound",
 ];
 /// A template is never changed, so it has one version.
-const TEMPLATE_VERSION: &str = "1";
+pub(super) const TEMPLATE_VERSION: &str = "1";
 /// The tag that names the attempt of an instance.
 const ATTEMPT_TAG: &str = "tag:spawn:attempt";
 
-/// RunInstances of a hundred instances takes several seconds.
-const LAUNCH_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The time of a launch with its repeat.
-const LAUNCH_CALL_TIMEOUT: Duration = Duration::from_secs(45);
-/// One repeat, for a connection that had gone stale. The lane backs off by itself, with its own clock, and more tries here
-/// would spend requests that EC2 counts.
-const LAUNCH_ATTEMPTS: u32 = 2;
+/// A launch of a hundred instances takes several seconds. One try: the lane repeats by its own clock and counts what it asks
+/// for, and only of a single try does an error say for certain that nothing was launched.
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(40);
+const LAUNCH_ATTEMPTS: u32 = 1;
+
+/// How launch calls are made.
+pub(super) fn launch_config() -> Builder {
+    Config::builder()
+        .timeout_config(sdk::timeouts(LAUNCH_TIMEOUT, LAUNCH_TIMEOUT))
+        .retry_config(RetryConfig::standard().with_max_attempts(LAUNCH_ATTEMPTS))
+}
 
 impl LaunchInstances for Ec2 {
     async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
         if let Some(group) = &template.shape.placement_group
             && group.is_own
         {
-            self.ensure_group(region, &group.name).await?;
+            self.ensure_group(region, &group.name, &template.tags)
+                .await?;
         }
         let request = self
             .client(*region)
             .create_launch_template()
             .launch_template_name(&template.name)
             .launch_template_data(template_data(template))
-            .tag_specifications(tags(ResourceType::LaunchTemplate, &managed()));
+            .tag_specifications(tags(ResourceType::LaunchTemplate, &template.tags));
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -74,45 +82,16 @@ impl LaunchInstances for Ec2 {
         }
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
-        let count = i32::try_from(request.count)
-            .map_err(|_| Ec2Error::Refused(format!("{} instances at once", request.count)))?;
-        let rung = &request.rung;
-        let template = LaunchTemplateSpecification::builder()
-            .launch_template_name(&request.template)
-            .version(TEMPLATE_VERSION);
-        let placement = rung
-            .availability_zone
-            .as_ref()
-            .filter(|_| rung.subnet_id.is_none())
-            .map(|zone| Placement::builder().availability_zone(zone).build());
-        let answer = self
-            .client(request.region)
-            .run_instances()
-            .launch_template(template.build())
-            .instance_type(InstanceType::from(rung.instance_type.as_str()))
-            .min_count(1)
-            .max_count(count)
-            .client_token(request.token.as_str())
-            .set_subnet_id(rung.subnet_id.clone())
-            .set_placement(placement)
-            .set_instance_market_options(market_options(rung.market))
-            .tag_specifications(tags(ResourceType::Instance, &request.tags))
-            .tag_specifications(tags(ResourceType::Volume, &request.tags))
-            .customize()
-            .config_override(
-                Config::builder()
-                    .timeout_config(sdk::timeouts(LAUNCH_ATTEMPT_TIMEOUT, LAUNCH_CALL_TIMEOUT))
-                    .retry_config(RetryConfig::standard().with_max_attempts(LAUNCH_ATTEMPTS)),
-            )
-            .send()
-            .await
-            .map_err(|error| of_launch(Failure::of(&error)))?;
-        let account = answer.owner_id().unwrap_or_default();
-        let instances = answer.instances().iter();
-        instances
-            .map(|instance| cloud_instance(request.region, account, instance))
-            .collect()
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Ec2Error> {
+        let client = self.client(request.region);
+        let answer = match request.rung.api {
+            LaunchApi::RunInstances => run_instances(&client, request).await,
+            LaunchApi::CreateFleet => fleet::create(&client, request).await,
+        };
+        match answer {
+            Ok(launched) => Ok(launched),
+            Err(failure) => Err(self.explain(request.region, of_launch(failure)).await),
+        }
     }
 
     async fn launched_by(
@@ -127,13 +106,18 @@ impl LaunchInstances for Ec2 {
 
 impl Ec2 {
     /// Creates a placement group of strategy cluster, unless it exists.
-    async fn ensure_group(&self, region: &Region, name: &str) -> Result<(), Ec2Error> {
+    async fn ensure_group(
+        &self,
+        region: &Region,
+        name: &str,
+        group_tags: &[(String, String)],
+    ) -> Result<(), Ec2Error> {
         let request = self
             .client(*region)
             .create_placement_group()
             .group_name(name)
             .strategy(PlacementStrategy::Cluster)
-            .tag_specifications(tags(ResourceType::PlacementGroup, &managed()));
+            .tag_specifications(tags(ResourceType::PlacementGroup, group_tags));
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -145,6 +129,53 @@ impl Ec2 {
             }
         }
     }
+}
+
+/// Launches from the one pool of the request's rung.
+async fn run_instances(client: &Client, request: &LaunchRequest) -> Result<Launched, Failure> {
+    let invalid = |text: &str| Failure::Invalid(text.to_owned());
+    let count = i32::try_from(request.count).map_err(|_| invalid("too many instances"))?;
+    let [pool] = &request.rung.pools[..] else {
+        return Err(invalid("RunInstances draws on one pool"));
+    };
+    let template = LaunchTemplateSpecification::builder()
+        .launch_template_name(&request.template)
+        .version(TEMPLATE_VERSION);
+    let (subnet_id, placement) = match &pool.location {
+        Location::Any => (None, None),
+        Location::Subnet(subnet) => (Some(subnet.clone()), None),
+        Location::Zone(zone) => {
+            let placement = Placement::builder().availability_zone(zone).build();
+            (None, Some(placement))
+        }
+    };
+    let answer = client
+        .run_instances()
+        .launch_template(template.build())
+        .instance_type(InstanceType::from(pool.instance_type.as_str()))
+        .min_count(1)
+        .max_count(count)
+        .client_token(request.token.as_str())
+        .set_subnet_id(subnet_id)
+        .set_placement(placement)
+        .set_instance_market_options(market_options(request.rung.market))
+        .tag_specifications(tags(ResourceType::Instance, &request.tags))
+        .customize()
+        .config_override(launch_config())
+        .send()
+        .await
+        .map_err(|error| Failure::of(&error))?;
+    let account = answer.owner_id().unwrap_or_default();
+    let instances: Result<Vec<_>, Ec2Error> = answer
+        .instances()
+        .iter()
+        .map(|instance| cloud_instance(request.region, account, instance))
+        .collect();
+    Ok(Launched {
+        // An answer that is not complete is none: the repeat answers it again.
+        instances: instances.map_err(|error| Failure::NoAnswer(error.text().to_owned()))?,
+        refusals: Vec::new(),
+    })
 }
 
 /// The error of a launch. A template that was just created may not be known everywhere (Amazon EC2 Developer Guide,
@@ -200,6 +231,8 @@ fn template_data(template: &Template) -> RequestLaunchTemplateData {
         .metadata_options(metadata)
         .set_hibernation_options(hibernation)
         .set_block_device_mappings(root.map(|root| vec![root]))
+        // A fleet takes tags of instances in its request, and those of volumes only from here.
+        .tag_specifications(volume_tags(&template.tags))
         .build()
 }
 
@@ -215,6 +248,14 @@ fn root_volume(volume: &HibernationVolume) -> LaunchTemplateBlockDeviceMappingRe
     LaunchTemplateBlockDeviceMappingRequest::builder()
         .device_name(&volume.device)
         .ebs(ebs)
+        .build()
+}
+
+fn volume_tags(tags: &[(String, String)]) -> LaunchTemplateTagSpecificationRequest {
+    let tag = |(key, value): &(String, String)| Tag::builder().key(key).value(value).build();
+    LaunchTemplateTagSpecificationRequest::builder()
+        .resource_type(ResourceType::Volume)
+        .set_tags(Some(tags.iter().map(tag).collect()))
         .build()
 }
 
@@ -247,11 +288,7 @@ fn market_options(market: Market) -> Option<InstanceMarketOptionsRequest> {
     }
 }
 
-fn managed() -> [(String, String); 1] {
-    [("spawn:managed".to_owned(), "true".to_owned())]
-}
-
-fn tags(resource: ResourceType, tags: &[(String, String)]) -> TagSpecification {
+pub(super) fn tags(resource: ResourceType, tags: &[(String, String)]) -> TagSpecification {
     let tag = |(key, value): &(String, String)| Tag::builder().key(key).value(value).build();
     TagSpecification::builder()
         .resource_type(resource)
@@ -275,6 +312,7 @@ mod tests {
                 ..Shape::default()
             },
             user_data: "#!/bin/sh\n".to_owned(),
+            tags: vec![("spawn:managed".to_owned(), "true".to_owned())],
         }
     }
 

@@ -1,7 +1,9 @@
 //! EC2: launching, showing, stopping and ending instances, and what can be launched where.
 
 mod control;
+mod denial;
 mod errors;
+mod fleet;
 mod instances;
 mod launch;
 mod offers;

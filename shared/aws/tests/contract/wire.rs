@@ -13,7 +13,7 @@ use spawn_core::ports::{
     Template,
 };
 use spawn_core::region::Region;
-use spawn_core::rows::{Rung, Shape};
+use spawn_core::rows::{LaunchApi, Rung, Shape};
 
 const LAUNCHED: &str = r#"<RunInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
 <requestId>r</requestId><reservationId>r-1</reservationId><ownerId>000000000000</ownerId><instancesSet><item>
@@ -82,13 +82,14 @@ fn region() -> Region {
 fn request(market: Market) -> LaunchRequest {
     LaunchRequest {
         region: region(),
+        account: "000000000000".to_owned(),
         token: ClientToken::of(&["one"]),
         template: "spawn-a-0".to_owned(),
         rung: Rung {
-            instance_type: "c5.large".to_owned(),
+            api: LaunchApi::RunInstances,
             market,
-            subnet_id: None,
-            availability_zone: Some("eu-west-1a".to_owned()),
+            pools: vec!["c5.large@eu-west-1a".parse().unwrap()],
+            is_one_zone: false,
         },
         count: 7,
         tags: vec![("spawn:managed".to_owned(), "true".to_owned())],
@@ -106,7 +107,7 @@ fn has_all(body: &str, parameters: &[&str]) {
 async fn a_launch_says_all_that_makes_it_repeatable_and_findable() {
     let (config, bodies) = serve(vec![(200, LAUNCHED.to_owned())]);
     let request = request(Market::Spot);
-    let instances = Ec2::new(&config).launch(&request).await.unwrap();
+    let instances = Ec2::new(&config).launch(&request).await.unwrap().instances;
     let body = bodies.join().unwrap().remove(0);
     let token = format!("ClientToken={}", request.token.as_str());
     has_all(
@@ -124,8 +125,6 @@ async fn a_launch_says_all_that_makes_it_repeatable_and_findable() {
             "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior=terminate",
             "TagSpecification.1.ResourceType=instance",
             "TagSpecification.1.Tag.1.Key=spawn%3Amanaged",
-            "TagSpecification.2.ResourceType=volume",
-            "TagSpecification.2.Tag.1.Value=true",
             &token,
         ],
     );
@@ -139,19 +138,73 @@ async fn a_launch_says_all_that_makes_it_repeatable_and_findable() {
 }
 
 #[tokio::test]
-async fn a_throttled_launch_is_repeated_once_with_the_same_token() {
-    let answers = vec![(503, error("RequestLimitExceeded")); 2];
-    let (config, bodies) = serve(answers);
+async fn a_throttled_launch_is_told_and_not_repeated_by_itself() {
+    let (config, bodies) = serve(vec![(503, error("RequestLimitExceeded"))]);
     let result = Ec2::new(&config).launch(&request(Market::OnDemand)).await;
     let text = "RequestLimitExceeded: words".to_owned();
     assert_eq!(result, Err(Ec2Error::Throttled(text)));
     let bodies = bodies.join().unwrap();
-    assert_eq!(bodies[0], bodies[1]);
     assert!(
         !bodies[0].contains("InstanceMarketOptions"),
         "{}",
         bodies[0]
     );
+}
+
+#[tokio::test]
+async fn a_fleet_asks_all_its_pools_at_once() {
+    let answer = r#"<CreateFleetResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>r</requestId>
+        <fleetId>fleet-1</fleetId><fleetInstanceSet><item><instanceIds><item>i-0abc</item></instanceIds>
+        <instanceType>m5.large</instanceType><lifecycle>spot</lifecycle><launchTemplateAndOverrides><overrides>
+        <instanceType>m5.large</instanceType><availabilityZone>eu-west-1b</availabilityZone></overrides>
+        </launchTemplateAndOverrides></item></fleetInstanceSet><errorSet><item><errorCode>InsufficientInstanceCapacity</errorCode>
+        <errorMessage>words</errorMessage><launchTemplateAndOverrides><overrides><instanceType>c5.large</instanceType>
+        <availabilityZone>eu-west-1a</availabilityZone></overrides></launchTemplateAndOverrides></item></errorSet>
+        </CreateFleetResponse>"#;
+    let (config, bodies) = serve(vec![(200, answer.to_owned())]);
+    let mut request = request(Market::Spot);
+    request.rung.api = LaunchApi::CreateFleet;
+    request.rung.pools = [
+        "c5.large@eu-west-1a",
+        "m5.large@eu-west-1b",
+        "m5.large@subnet-1",
+    ]
+    .map(|pool| pool.parse().unwrap())
+    .to_vec();
+    let launched = Ec2::new(&config).launch(&request).await.unwrap();
+    let body = bodies.join().unwrap().remove(0);
+    let token = format!("ClientToken={}", request.token.as_str());
+    has_all(
+        &body,
+        &[
+            "Action=CreateFleet",
+            "Type=instant",
+            "TargetCapacitySpecification.TotalTargetCapacity=7",
+            "TargetCapacitySpecification.DefaultTargetCapacityType=spot",
+            "SpotOptions.AllocationStrategy=price-capacity-optimized",
+            "SpotOptions.InstanceInterruptionBehavior=terminate",
+            "LaunchTemplateConfigs.1.LaunchTemplateSpecification.LaunchTemplateName=spawn-a-0",
+            "LaunchTemplateConfigs.1.Overrides.1.InstanceType=c5.large",
+            "LaunchTemplateConfigs.1.Overrides.1.AvailabilityZone=eu-west-1a",
+            "LaunchTemplateConfigs.1.Overrides.1.Priority=0",
+            "LaunchTemplateConfigs.1.Overrides.3.SubnetId=subnet-1",
+            "LaunchTemplateConfigs.1.Overrides.3.Priority=1",
+            "TagSpecification.1.ResourceType=fleet",
+            "TagSpecification.2.ResourceType=instance",
+            &token,
+        ],
+    );
+    let [instance] = &launched.instances[..] else {
+        panic!("{launched:?}");
+    };
+    assert_eq!(
+        instance.arn.to_string(),
+        "arn:aws:ec2:eu-west-1:000000000000:instance/i-0abc"
+    );
+    assert_eq!(instance.availability_zone, "eu-west-1b");
+    assert_eq!(launched.refusals[0].pool.to_string(), "c5.large@eu-west-1a");
+    let error = &launched.refusals[0].error;
+    assert!(matches!(error, Ec2Error::NoCapacity(_)), "{error:?}");
 }
 
 #[tokio::test]
@@ -175,6 +228,7 @@ async fn a_template_holds_what_all_instances_of_a_shape_share() {
             ..Shape::default()
         },
         user_data: "#!/bin/sh\n".to_owned(),
+        tags: vec![("spawn:managed".to_owned(), "true".to_owned())],
     };
     let exists = error("InvalidLaunchTemplateName.AlreadyExistsException");
     let (config, bodies) = serve(vec![(400, exists)]);
@@ -195,6 +249,8 @@ async fn a_template_holds_what_all_instances_of_a_shape_share() {
             "LaunchTemplateData.UserData=IyEvYmluL3NoCg%3D%3D",
             "LaunchTemplateData.IamInstanceProfile.Name=spawn-instance-profile",
             "LaunchTemplateData.InstanceInitiatedShutdownBehavior=terminate",
+            "LaunchTemplateData.TagSpecification.1.ResourceType=volume",
+            "LaunchTemplateData.TagSpecification.1.Tag.1.Key=spawn%3Amanaged",
             "LaunchTemplateData.MetadataOptions.HttpTokens=required",
             "LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit=1",
             "LaunchTemplateData.MetadataOptions.HttpEndpoint=enabled",

@@ -85,7 +85,8 @@ pub(super) fn by_region(members: &[MemberRow]) -> Value {
 /// A lane, when there is something to say of it.
 pub(super) fn lane(lane: &LaneRow, now: u64) -> Option<Value> {
     let waits_s = lane.not_before.saturating_sub(now) / 1000;
-    if lane.pending == 0 && lane.stopped.is_none() {
+    let stopped = lane.stopped_because();
+    if lane.pending == 0 && stopped.is_none() {
         return None;
     }
     Some(json!({
@@ -93,7 +94,7 @@ pub(super) fn lane(lane: &LaneRow, now: u64) -> Option<Value> {
         "to_launch": lane.pending,
         "waits_s": waits_s,
         "setbacks": lane.setbacks,
-        "stopped_because": lane.stopped,
+        "stopped_because": stopped,
     }))
 }
 

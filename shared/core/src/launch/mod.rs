@@ -10,16 +10,26 @@
 //! close   attempt done; members that got no instance go back to the batch, their slots too  (one transaction)
 //! ```
 
-mod attempt;
+mod answer;
+mod backoff;
+mod begin;
+mod close;
 mod ladder;
-mod step;
+mod pools;
+mod record;
+mod select;
 
-pub use attempt::{
-    Closing, begin, close, give_up, launched, pair, record, template_name, template_of, to_give_up,
+pub use answer::{After, Answer, CALLS_MAX, after_attempt, is_worn_out, judge, settled_at};
+pub use backoff::{backoff_ms, wait_s};
+pub use begin::{
+    CALL_MS_MAX, begin, call_again, tags, template_name, template_name_at, template_of,
 };
-pub(crate) use attempt::{slot_change, while_launching};
-pub use ladder::{ROUNDS_MAX, after_no_capacity, ladder};
-pub use step::{Step, backoff_s, next_step};
+pub(crate) use begin::{slot_change, while_launching};
+pub use close::{Aftermath, Closing, close, give_up, to_give_up};
+pub use ladder::{Step, ladder, rung};
+pub use pools::{DRY_MS, DryPools, dried};
+pub use record::{pair, record, recorded, rung_words};
+pub use select::{Chosen, Facts, HORIZON_MS, PARALLEL_MAX, Selection, select, site};
 
 /// The most members of one launch call.
 ///

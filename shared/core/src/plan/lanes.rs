@@ -11,7 +11,7 @@ use crate::plan::classes::Class;
 use crate::plan::place::Seat;
 use crate::plan::rows::ttl_of;
 use crate::plan::{Classes, Options};
-use crate::rows::{BatchRow, LanePrices, LaneRow, Shape};
+use crate::rows::{BatchRow, LaneRow, Shape};
 
 /// The most shapes that lanes share: each lane's row holds them all, and a row has 400 KiB.
 const SHARED_SHAPES_MAX: usize = 50;
@@ -265,16 +265,9 @@ impl LaneDraft {
             .flat_map(|(shape, members)| members.chunks(size).map(move |chunk| (*shape, chunk)));
         (0..)
             .zip(chunks)
-            .map(|(batch, (shape, chunk))| BatchRow {
-                sweep_id: sweep_id.clone(),
-                lane: lane.clone(),
-                batch,
-                version: 0,
-                shape,
-                pending: chunk.iter().copied().collect(),
-                attempts: 0,
-                rung: 0,
-                rounds: 0,
+            .map(|(batch, (shape, chunk))| {
+                let pending = chunk.iter().copied().collect();
+                BatchRow::new(sweep_id.clone(), lane.clone(), batch, shape, pending)
             })
             .collect()
     }
@@ -282,24 +275,12 @@ impl LaneDraft {
     fn row(self, sweep: &Sweep, sweep_id: &SweepId, lane: LaneId, batches: usize) -> LaneRow {
         let pending: usize = self.members.values().map(Vec::len).sum();
         LaneRow {
-            sweep_id: sweep_id.clone(),
-            lane,
-            version: 0,
             shapes: self.shapes,
-            templates: 0,
             batches: u32::try_from(batches).unwrap_or(u32::MAX),
-            next_batch: 0,
-            open_attempt: None,
-            not_before: 0,
-            setbacks: 0,
-            stopped: None,
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
             launch_delay_s: sweep.launch_delay_s,
             ttl_s: (!self.endless).then_some(self.ttl_s),
-            peers: Vec::new(),
-            movable_shapes: 0,
-            opportunistic: false,
-            prices: LanePrices::default(),
+            ..LaneRow::new(sweep_id.clone(), lane)
         }
     }
 }

@@ -86,12 +86,3 @@ pub trait InspectZones: Send + Sync {
         zone: &str,
     ) -> impl Future<Output = Result<(String, ZoneCapacity), ZoneError>> + Send;
 }
-
-/// The time, for whoever has to wait inside one invocation.
-pub trait Clock: Send + Sync {
-    /// ms since 1970.
-    fn now_ms(&self) -> u64;
-
-    /// Waits.
-    fn sleep_ms(&self, ms: u64) -> impl Future<Output = ()> + Send;
-}

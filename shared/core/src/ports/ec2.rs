@@ -5,7 +5,7 @@ use std::future::Future;
 use crate::account::AccountId;
 use crate::ids::{ClientToken, InstanceArn, Market, SweepId};
 use crate::region::Region;
-use crate::rows::{Addresses, Rung, Shape};
+use crate::rows::{Addresses, Pool, Rung, Shape};
 
 /// The launch template of one shape of a sweep in one region: what every instance of the shape has in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Template {
     pub shape: Shape,
     /// The boot script, not encoded.
     pub user_data: String,
+    /// Tags of the template and of the volumes that it makes.
+    pub tags: Vec<(String, String)>,
 }
 
 /// One launch call: everything in it is fixed by the attempt, so a repeat is the same call.
@@ -23,16 +25,50 @@ pub struct Template {
 pub struct LaunchRequest {
     /// The region.
     pub region: Region,
+    /// The account that owns the instances.
+    pub account: String,
     /// The idempotency token.
     pub token: ClientToken,
     /// The name of the launch template.
     pub template: String,
-    /// Type, place and market.
+    /// How, and from which pools.
     pub rung: Rung,
     /// How many instances are wanted; fewer are taken.
     pub count: u32,
-    /// Tags of the instances and their volumes.
+    /// Tags of the instances.
     pub tags: Vec<(String, String)>,
+}
+
+/// What a launch call gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launched {
+    /// The instances, possibly fewer than were asked for; a fleet may have none.
+    pub instances: Vec<CloudInstance>,
+    /// Why pools of a fleet gave less. Each describes a pool, not an instance: one may stand for any number.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Launched {
+    /// How many instances there are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.instances.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty()
+    }
+}
+
+/// Why a pool of a fleet gave less than it might.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The pool; with the zone that EC2 names, if it chose one.
+    pub pool: Pool,
+    /// EC2's error.
+    pub error: Ec2Error,
 }
 
 /// An instance as EC2 shows it.
@@ -46,7 +82,7 @@ pub struct CloudInstance {
     pub instance_type: String,
     /// How it was bought.
     pub market: Market,
-    /// Its availability zone.
+    /// Its availability zone; empty when EC2 has not said yet.
     pub availability_zone: String,
     /// When it was launched (or last started), in ms since 1970.
     pub launched_at: u64,
@@ -116,6 +152,39 @@ pub enum Ec2Error {
     /// No answer, or a failure inside EC2. Whether it took effect is not known: the same call again.
     #[error("EC2 did not answer: {0}")]
     Transient(String),
+    /// EC2 answered with a code that nobody has sorted yet; it had no effect. Tried again a few times, and counted.
+    #[error("EC2 answered with an error that spawn does not know: {0}")]
+    Unknown(String),
+}
+
+impl Ec2Error {
+    /// EC2's code and words: `VcpuLimitExceeded: You have requested more …`.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Throttled(text)
+            | Self::NoCapacity(text)
+            | Self::Quota(text)
+            | Self::TokenSpent(text)
+            | Self::Refused(text)
+            | Self::Transient(text)
+            | Self::Unknown(text) => text,
+        }
+    }
+
+    /// The name of its kind, from a fixed list.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Throttled(_) => "throttled",
+            Self::NoCapacity(_) => "no_capacity",
+            Self::Quota(_) => "quota",
+            Self::TokenSpent(_) => "token_spent",
+            Self::Refused(_) => "refused",
+            Self::Transient(_) => "transient",
+            Self::Unknown(_) => "unknown",
+        }
+    }
 }
 
 /// EC2 of more accounts than one. The other ports of this file speak to one account: the home account, or the one that
@@ -137,11 +206,13 @@ pub trait LaunchInstances: Send + Sync {
         template: &Template,
     ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
 
-    /// Launches up to `count` instances, at least one. A repeat answers the same instances.
+    /// Launches up to `count` instances; RunInstances at least one. A repeat answers the same instances and launches none: so
+    /// it is documented of RunInstances, while a repeated fleet may answer fewer than it launched, and is looked up. One call
+    /// of the API, never repeated by the adapter: an error that says so had no effect.
     fn launch(
         &self,
         request: &LaunchRequest,
-    ) -> impl Future<Output = Result<Vec<CloudInstance>, Ec2Error>> + Send;
+    ) -> impl Future<Output = Result<Launched, Ec2Error>> + Send;
 
     /// The instances that the attempt of this token launched, found by their tag; gone ones are shown for about an hour.
     fn launched_by(

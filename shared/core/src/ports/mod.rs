@@ -1,5 +1,6 @@
 //! What the domain needs of the outside, one narrow trait per capability. Adapters implement them on AWS, tests in memory.
 
+mod clock;
 mod control;
 mod dns;
 mod ec2;
@@ -11,13 +12,12 @@ mod prices;
 mod reap;
 mod services;
 
+pub use clock::Clock;
 pub use control::{PROTECT_TAG, ShowInstances, ShownInstance, StartInstances};
-pub use dns::{
-    ChangeRecords, Clock, InspectZones, RecordPage, RecordStart, ZoneCapacity, ZoneError,
-};
+pub use dns::{ChangeRecords, InspectZones, RecordPage, RecordStart, ZoneCapacity, ZoneError};
 pub use ec2::{
     CloudInstance, Ec2Error, EndInstances, FindInstances, InAccounts, InstanceState,
-    LaunchInstances, LaunchRequest, ListInstances, StopInstances, Template,
+    LaunchInstances, LaunchRequest, Launched, ListInstances, Refusal, StopInstances, Template,
 };
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
 pub use listing::{ListSweeps, Listing, SweepsBy};

@@ -1,8 +1,11 @@
 //! The rows of launching: batches of members, and the attempts at them.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptCosts, OpenAttempt, sweep_pk, versioned};
+use super::{AttemptCosts, OpenAttempt, Pool, sweep_pk, versioned};
 use crate::ids::{ClientToken, LaneId, Market, SweepId};
 use crate::ledger::{Key, Stored};
 use crate::ranges::Indices;
@@ -24,10 +27,26 @@ pub struct BatchRow {
     pub pending: Indices,
     /// How many attempts were begun.
     pub attempts: u32,
-    /// The step of the ladder that the next attempt takes.
-    pub rung: u32,
-    /// How many times the whole ladder found no capacity.
-    pub rounds: u32,
+    /// What was tried for the members that are left, oldest first, in words. Goes into their rows at their end here.
+    #[serde(default)]
+    pub rungs: Vec<String>,
+}
+
+impl BatchRow {
+    /// A batch that nothing was tried for yet.
+    #[must_use]
+    pub fn new(sweep_id: SweepId, lane: LaneId, batch: u32, shape: u32, pending: Indices) -> Self {
+        Self {
+            sweep_id,
+            lane,
+            batch,
+            version: 0,
+            shape,
+            pending,
+            attempts: 0,
+            rungs: Vec::new(),
+        }
+    }
 }
 
 /// The key of a batch's row.
@@ -73,10 +92,26 @@ pub struct AttemptRow {
     pub token: ClientToken,
     /// The members that the attempt launches.
     pub members: Indices,
-    /// The shape, an index into the lane's `shapes`.
+    /// The lane whose place and shape the attempt launches with: its own, or a peer that has capacity.
+    pub at: LaneId,
+    /// The shape, an index into the `shapes` of both lanes.
     pub shape: u32,
-    /// The step of the ladder: type, place, market.
+    /// The step of the ladder, by its number.
+    pub step: u32,
+    /// The pools of the step that were not known to be empty.
     pub rung: Rung,
+    /// When EC2 is to be called, in ms since 1970: when the tokens that were taken for it are there.
+    pub send_at: u64,
+    /// How many times EC2 was called.
+    pub calls: u32,
+    /// Until when the call that was begun last may take effect, in ms since 1970; `None`: its answer is known.
+    pub calling_until: Option<u64>,
+    /// The same of earlier calls, whose answers got lost; 0: there were none. Before then nobody can say that the attempt has
+    /// launched nothing.
+    pub unsettled_until: u64,
+    /// The members whose instances are recorded. Written with them: what happens to them afterwards changes nothing here.
+    #[serde(default)]
+    pub recorded: Indices,
     /// What became of it.
     pub state: AttemptState,
     /// EC2's error code and message, when it failed.
@@ -90,17 +125,56 @@ pub struct AttemptRow {
     pub costs: AttemptCosts,
 }
 
-/// One step of the ladder of a shape: a pool of EC2 capacity.
+/// How EC2 is asked for instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum LaunchApi {
+    /// `RunInstances`, for one pool, or the zone that EC2 chooses.
+    RunInstances,
+    /// `CreateFleet` of type `instant`, over many pools at once.
+    CreateFleet,
+}
+
+impl LaunchApi {
+    /// The name of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RunInstances => "RunInstances",
+            Self::CreateFleet => "CreateFleet",
+        }
+    }
+}
+
+/// One step of the ladder of a shape: the pools that one call may draw on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
-    /// The instance type.
-    pub instance_type: String,
-    /// How it is bought.
+    /// How EC2 is asked.
+    pub api: LaunchApi,
+    /// How the instances are bought.
     pub market: Market,
-    /// The subnet, if the document names subnets.
-    pub subnet_id: Option<String>,
-    /// The availability zone, if the document names one.
-    pub availability_zone: Option<String>,
+    /// The pools in order of preference; one for RunInstances.
+    pub pools: Vec<Pool>,
+    /// Whether all instances must be in one availability zone, as a cluster placement group demands.
+    #[serde(default)]
+    pub is_one_zone: bool,
+}
+
+impl fmt::Display for Rung {
+    /// `on-demand c5.large`, `spot c5.large and 7 other types`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let types: BTreeSet<&str> = self
+            .pools
+            .iter()
+            .map(|pool| pool.instance_type.as_str())
+            .collect();
+        let first = self.pools.first().map_or("", |pool| &pool.instance_type);
+        write!(f, "{} {first}", self.market)?;
+        match types.len() {
+            0 | 1 => Ok(()),
+            2 => f.write_str(" and another type"),
+            more => write!(f, " and {} other types", more - 1),
+        }
+    }
 }
 
 /// The key of an attempt's row.

@@ -1,5 +1,7 @@
 //! The rows of a lane: what it launches with, where it stands, and how it is woken.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::{LanePrices, sweep_pk, versioned};
@@ -87,18 +89,26 @@ pub struct LaneRow {
     pub batches: u32,
     /// The first batch that may have members left to launch.
     pub next_batch: u32,
-    /// The attempt under way, if there is one: launched or not, its members are not free.
-    pub open_attempt: Option<OpenAttempt>,
+    /// The attempts under way: launched or not, their members are not free.
+    #[serde(default)]
+    pub open_attempts: Vec<OpenAttempt>,
     /// Not to launch before this time, in ms since 1970.
     pub not_before: u64,
     /// Calls in a row that EC2 throttled or did not answer; decides the next back-off.
     pub setbacks: u32,
-    /// Why this lane launches no more, if so.
-    pub stopped: Option<String>,
+    /// How it stands with shapes that met with trouble, by their numbers.
+    #[serde(default)]
+    pub troubles: BTreeMap<u32, Trouble>,
     /// Members not yet launched nor given up.
     pub pending: u32,
     /// Seconds between two launches, one member at a time; 0: as fast as EC2 permits.
     pub launch_delay_s: u64,
+    /// With `launch_delay_s`: when the next launch may be made, in ms since 1970.
+    #[serde(default)]
+    pub next_launch_at: u64,
+    /// Seconds for which members wait for capacity when no pool has any.
+    #[serde(default = "capacity_wait_s")]
+    pub capacity_wait_s: u64,
     /// The longest ttl of its members in seconds; `None` when one has none.
     pub ttl_s: Option<u64>,
     /// The lanes of the same market, in order of preference, that members of this one may be launched in instead; none when
@@ -118,8 +128,83 @@ pub struct LaneRow {
     pub prices: LanePrices,
 }
 
+/// What members wait for capacity unless the document says otherwise: as long as a pool is taken to be empty, so that each is
+/// asked twice.
+const fn capacity_wait_s() -> u64 {
+    180
+}
+
+impl LaneRow {
+    /// A lane that has launched nothing yet and has no members.
+    #[must_use]
+    pub fn new(sweep_id: SweepId, lane: LaneId) -> Self {
+        Self {
+            sweep_id,
+            lane,
+            version: 0,
+            shapes: Vec::new(),
+            templates: 0,
+            batches: 0,
+            next_batch: 0,
+            open_attempts: Vec::new(),
+            not_before: 0,
+            setbacks: 0,
+            troubles: BTreeMap::new(),
+            pending: 0,
+            launch_delay_s: 0,
+            next_launch_at: 0,
+            capacity_wait_s: capacity_wait_s(),
+            ttl_s: None,
+            peers: Vec::new(),
+            movable_shapes: 0,
+            opportunistic: false,
+            prices: LanePrices::default(),
+        }
+    }
+
+    /// Why shapes of this lane are launched no more, each reason once; `None`: all are.
+    #[must_use]
+    pub fn stopped_because(&self) -> Option<String> {
+        let stopped = self
+            .troubles
+            .values()
+            .filter_map(|trouble| trouble.stopped.as_deref());
+        let reasons: BTreeSet<&str> = stopped.collect();
+        (!reasons.is_empty()).then(|| reasons.into_iter().collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// What stands in the way of launching one shape of a lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Steps of the ladder that EC2 refuses for good, with its words.
+    #[serde(default)]
+    pub refused: BTreeMap<u32, String>,
+    /// How many times in a row the whole ladder had no capacity.
+    #[serde(default)]
+    pub rounds: u32,
+    /// Since when, in ms since 1970.
+    #[serde(default)]
+    pub dry_since: u64,
+    /// Not to be tried before this time, in ms since 1970.
+    #[serde(default)]
+    pub rest_until: u64,
+    /// The most members of one call, when a quota refused more.
+    #[serde(default)]
+    pub call_max: Option<u32>,
+    /// Answers in a row that nobody knows the meaning of.
+    #[serde(default)]
+    pub unknown: u32,
+    /// EC2's last error.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// Why the shape is launched no more, if so.
+    #[serde(default)]
+    pub stopped: Option<String>,
+}
+
 /// Names an attempt of a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OpenAttempt {
     /// The batch.
     pub batch: u32,

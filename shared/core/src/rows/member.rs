@@ -59,6 +59,9 @@ pub struct MemberRow {
     pub addresses: Addresses,
     /// The token of the attempt that launched it.
     pub attempt: Option<ClientToken>,
+    /// What was tried to launch it, oldest first, in words: the rungs of the ladder that had nothing, and the one that had.
+    #[serde(default)]
+    pub rungs: Vec<String>,
     /// When EC2 launched its instance, in ms since 1970.
     pub launched_at: Option<u64>,
     /// When its instance was first seen running, in ms since 1970.
@@ -162,6 +165,7 @@ impl MemberRow {
             availability_zone: None,
             addresses: Addresses::default(),
             attempt: None,
+            rungs: Vec::new(),
             launched_at: None,
             running_at: None,
             ttl_deadline: None,

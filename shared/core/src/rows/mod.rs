@@ -7,20 +7,22 @@ mod instance;
 mod lane;
 mod lane_prices;
 mod member;
+mod pool;
 mod program;
 mod retry;
 mod sweep;
 
 pub use addresses::Addresses;
-pub use attempt::{AttemptRow, AttemptState, BatchRow, Rung, attempt_key, batch_key};
+pub use attempt::{AttemptRow, AttemptState, BatchRow, LaunchApi, Rung, attempt_key, batch_key};
 pub use attempt_costs::AttemptCosts;
 pub use instance::{InstanceRow, Report, instance_key};
 pub use lane::{
-    Efa, HibernationVolume, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, lane_key,
-    slot_key,
+    Efa, HibernationVolume, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, Trouble,
+    lane_key, slot_key,
 };
 pub use lane_prices::{LanePrices, TypePrices};
 pub use member::{MemberRow, Try, member_key};
+pub use pool::{DryPoolRow, Location, Pool, pools_pk};
 pub use program::{OnComplete, ProgramRow, program_key};
 pub use retry::{RetryRow, retry_prefix};
 pub(crate) use sweep::count_move;

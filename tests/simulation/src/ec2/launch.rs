@@ -15,7 +15,6 @@ const HOME_ACCOUNT: &str = "000000000000";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Api {
     RunInstances,
-    #[expect(dead_code, reason = "no function launches by it yet")]
     CreateFleet,
 }
 

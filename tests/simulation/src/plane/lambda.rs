@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use serde_json::Value;
 use spawn_core::document::OperatorDefaults;
 use spawn_core::errors::FunctionError;
+use spawn_core::limits::Sizes;
 use spawn_core::reap::breaker::Limit;
 use spawn_core::region::Region;
 
@@ -193,10 +194,13 @@ async fn run(function: Function, payload: Value, client: Client) -> Result<Value
             let ports = launch_batch::Ports {
                 ledger: &client,
                 ec2: &client,
+                clock: &client,
                 home: &client.plane.home,
+                limits: Sizes::default(),
+                publish: &|_, _| {},
             };
             let input = parse(payload)?;
-            to_json(launch_batch::handle(input, &ports, now, random).await?)
+            to_json(launch_batch::handle(input, &ports, random).await?)
         }
         Function::TrackInstances => {
             let ports = track_instances::Ports {

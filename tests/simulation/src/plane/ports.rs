@@ -5,11 +5,12 @@ use std::sync::Arc;
 use spawn_core::account::{AccountId, Place};
 use spawn_core::ids::{ClientToken, SweepId};
 use spawn_core::ports::{
-    BadEnd, CloudInstance, Ec2Error, EndInstances, InAccounts, LaunchInstances, LaunchRequest,
-    ListInstances, Objects, ServiceError, StopInstances, Template, WakeExecutions, WatchExecutions,
+    BadEnd, Clock, CloudInstance, Ec2Error, EndInstances, InAccounts, LaunchInstances,
+    LaunchRequest, Launched, ListInstances, Objects, ServiceError, StopInstances, Template,
+    WakeExecutions, WatchExecutions,
 };
 use spawn_core::region::Region;
-use spawn_core::rows::Drain;
+use spawn_core::rows::{Drain, LaunchApi, Location, Pool};
 
 use super::client::Client;
 use super::{Fault, Plane, executions};
@@ -37,6 +38,16 @@ fn sorted(refusal: &Refusal) -> Ec2Error {
 fn kill_after_s(user_data: &str) -> Option<u64> {
     let (_, rest) = user_data.split_once("SPAWN_KILL_AFTER_S='")?;
     rest.split_once('\'')?.0.parse().ok()
+}
+
+impl Clock for Client {
+    fn now_ms(&self) -> u64 {
+        self.plane.clock.now()
+    }
+
+    async fn sleep_ms(&self, ms: u64) {
+        self.plane.clock.sleep(ms).await;
+    }
 }
 
 impl InAccounts for Client {
@@ -148,36 +159,49 @@ impl LaunchInstances for Client {
         .await
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<CloudInstance>, Ec2Error> {
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Ec2Error> {
         let latency = self.plane.settings.ec2.launch_call;
         let place = self.place(&request.region);
-        let answer = self.ec2("RunInstances", latency, |plane, now| {
-            if plane.fault(Fault::Ec2Refused) {
-                return Err(Refusal::new(
-                    "UnauthorizedOperation",
-                    "You are not authorized to perform this operation.",
-                ));
-            }
-            let call = Launch {
-                api: Api::RunInstances,
-                place,
-                token: request.token.as_str().to_owned(),
-                parameters: format!("{request:?}"),
-                template: request.template.clone(),
-                choices: vec![Choice {
-                    instance_type: request.rung.instance_type.clone(),
-                    market: request.rung.market,
-                    zone: request.rung.availability_zone.clone(),
-                }],
-                count: request.count,
-                tags: request.tags.clone(),
-            };
-            plane.launch(call, now)
-        });
-        let instances = answer.await?;
+        let rung = &request.rung;
+        let api = match rung.api {
+            LaunchApi::RunInstances => Api::RunInstances,
+            LaunchApi::CreateFleet => Api::CreateFleet,
+        };
+        let instances = self
+            .ec2(rung.api.as_str(), latency, |plane, now| {
+                if plane.fault(Fault::Ec2Refused) {
+                    return Err(Refusal::new(
+                        "UnauthorizedOperation",
+                        "You are not authorized to perform this operation.",
+                    ));
+                }
+                let choice = |pool: &Pool| Choice {
+                    instance_type: pool.instance_type.clone(),
+                    market: rung.market,
+                    zone: match &pool.location {
+                        Location::Zone(zone) => Some(zone.clone()),
+                        Location::Any | Location::Subnet(_) => None,
+                    },
+                };
+                let call = Launch {
+                    api,
+                    place,
+                    token: request.token.as_str().to_owned(),
+                    parameters: format!("{request:?}"),
+                    template: request.template.clone(),
+                    choices: rung.pools.iter().map(choice).collect(),
+                    count: request.count,
+                    tags: request.tags.clone(),
+                };
+                plane.launch(call, now)
+            })
+            .await?;
         let now = self.plane.clock.now();
         self.plane.state().last_launch = now;
-        Ok(instances)
+        Ok(Launched {
+            instances,
+            refusals: Vec::new(),
+        })
     }
 
     async fn launched_by(

@@ -197,7 +197,10 @@ impl State {
             .iter()
             .filter(|(k, _)| k.pk == *pk && k.sk.starts_with("LANE#"))
         {
-            if row.contains_key("open_attempt") {
+            if row["open_attempts"]
+                .as_array()
+                .is_some_and(|open| !open.is_empty())
+            {
                 wrong.push(format!("{pk}/{} has an open attempt", lane.sk));
             }
         }

@@ -1,0 +1,404 @@
+//! One turn of a lane: what it does next, and the intents of new attempts.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use spawn_core::account::AccountId;
+use spawn_core::budget::{self, Room, Standing};
+use spawn_core::errors::FunctionError;
+use spawn_core::ids::LaneId;
+use spawn_core::launch::{self, Chosen, DryPools, Facts, PARALLEL_MAX, Selection};
+use spawn_core::ledger::{self, Ledger, Stored, Versioned};
+use spawn_core::limits::Book;
+use spawn_core::ports::{Clock, Ec2Error, InAccounts, LaunchInstances};
+use spawn_core::retry;
+use spawn_core::rows::{
+    AttemptCosts, BatchRow, LaneRow, RetryRow, SweepRow, Trouble, batch_key, lane_key,
+    retry_prefix, sweep_key, sweep_pk,
+};
+
+use crate::call::Open;
+use crate::{Input, Ports, Turn, When};
+
+/// Batches that are read together when those with members left are looked for.
+const BATCHES_READ: u32 = 20;
+
+/// Ms until a lane asks again whether a budget has room: instances end at any time, and nobody tells it.
+const BUDGET_WAIT_MS: u64 = 30_000;
+
+/// Why nothing of what was chosen can be paid for.
+enum Unaffordable {
+    /// What is committed may come back.
+    Now,
+    /// Shapes that no budget will ever have room for, with the reason.
+    Ever(BTreeMap<u32, String>),
+}
+
+/// A turn of a lane at a moment.
+pub(crate) struct Run<'a, L, E, C> {
+    pub(crate) ports: &'a Ports<'a, L, E, C>,
+    pub(crate) input: &'a Input,
+    pub(crate) now: u64,
+    pub(crate) random: u64,
+}
+
+/// A lane with its sweep, as a turn has read them.
+pub(crate) struct Lane {
+    pub(crate) sweep: SweepRow,
+    pub(crate) row: LaneRow,
+}
+
+impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
+    /// EC2 in the account of a lane.
+    pub(crate) fn ec2(&self, at: &LaneId) -> E {
+        self.ports.ec2.of(at.account)
+    }
+
+    pub(crate) async fn turn(&self) -> Result<Turn, FunctionError> {
+        let ledger = self.ports.ledger;
+        let Input { sweep_id, lane } = self.input;
+        let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+        let row: LaneRow = ledger::require(ledger, lane_key(sweep_id, lane)).await?;
+        let row = self.gather_retries(&sweep, row).await?;
+        let lane = Lane { sweep, row };
+        // Attempts under way are finished even when the sweep drains: what they launched must be in the ledger to be reaped.
+        if !lane.row.open_attempts.is_empty() {
+            return self.resume(lane).await;
+        }
+        if !lane.sweep.may_launch() {
+            return Ok(Turn::of(When::Never, 0, &lane.row));
+        }
+        let batches = self.next_batches(&lane.row).await?;
+        let Some(first) = batches.first() else {
+            return Ok(Turn::of(When::Never, 0, &lane.row));
+        };
+        let is_stopped = |batch: &&BatchRow| {
+            let trouble = lane.row.troubles.get(&batch.shape);
+            trouble.is_some_and(|trouble| trouble.stopped.is_some())
+        };
+        if let Some(batch) = batches.iter().find(is_stopped) {
+            return self.give_up(&lane, batch).await;
+        }
+        if lane.row.not_before > self.now {
+            return Ok(Turn::of(When::At(lane.row.not_before), 0, &lane.row));
+        }
+        let mut lane = lane;
+        lane.row.next_batch = first.batch;
+        self.select(lane, &batches).await
+    }
+
+    /// Puts members that are to be tried again into a batch of the lane.
+    async fn gather_retries(
+        &self,
+        sweep: &SweepRow,
+        lane: LaneRow,
+    ) -> Result<LaneRow, FunctionError> {
+        if sweep.retrying <= 0 || !sweep.may_launch() {
+            return Ok(lane);
+        }
+        let ledger = self.ports.ledger;
+        let prefix = retry_prefix(&lane.lane);
+        let page = ledger
+            .query(&sweep_pk(&lane.sweep_id), &prefix, None)
+            .await?;
+        let rows: Result<Vec<RetryRow>, _> = page.rows.into_iter().map(Stored::from_row).collect();
+        let rows = rows?;
+        if rows.is_empty() {
+            return Ok(lane);
+        }
+        tracing::info!(sweep_id = %sweep.sweep_id, lane = %lane.lane, waiting = rows.len(), "members are tried again");
+        ledger.commit(retry::gather(&lane, &rows)?).await?;
+        Ok(ledger::require(ledger, lane_key(&lane.sweep_id, &lane.lane)).await?)
+    }
+
+    /// The first batches with members left: enough for a turn, those that rest not counted.
+    async fn next_batches(&self, lane: &LaneRow) -> Result<Vec<BatchRow>, FunctionError> {
+        let mut found = Vec::new();
+        let mut ready = 0;
+        let mut from = lane.next_batch;
+        while from < lane.batches && ready < PARALLEL_MAX {
+            let to = (from + BATCHES_READ).min(lane.batches);
+            let keys = (from..to)
+                .map(|number| batch_key(&lane.sweep_id, &lane.lane, number))
+                .collect();
+            let batches: Vec<BatchRow> = ledger::require_all(self.ports.ledger, keys).await?;
+            for batch in batches.into_iter().filter(|b| !b.pending.is_empty()) {
+                let trouble = lane.troubles.get(&batch.shape);
+                if trouble.is_none_or(|trouble| trouble.rest_until <= self.now) {
+                    ready += 1;
+                }
+                found.push(batch);
+            }
+            from = to;
+        }
+        Ok(found)
+    }
+
+    /// Decides what is launched, looking at one place after the other until it is clear.
+    async fn select(&self, lane: Lane, batches: &[BatchRow]) -> Result<Turn, FunctionError> {
+        let ledger = self.ports.ledger;
+        let mut peers = BTreeMap::new();
+        let mut dry = DryPools::default();
+        let mut book = Book::default();
+        let mut look = lane.row.lane.clone();
+        loop {
+            let site = launch::site(&lane.sweep, &look);
+            if !book.has(&site) {
+                book.join(Book::load(ledger, self.ports.limits, &[site]).await?);
+            }
+            if !dry.knows(&look.place()) {
+                dry.read(ledger, look.place()).await?;
+            }
+            if look != lane.row.lane && !peers.contains_key(&look) {
+                let key = lane_key(&lane.sweep.sweep_id, &look);
+                let peer: LaneRow = ledger::require(ledger, key).await?;
+                peers.insert(look.clone(), peer);
+            }
+            let facts = Facts {
+                sweep: &lane.sweep,
+                lane: &lane.row,
+                peers: &peers,
+                batches,
+                dry: &dry,
+                now: self.now,
+            };
+            let mut taken = book.clone();
+            match launch::select(&facts, &mut taken) {
+                Selection::Look(place) if place == look => {
+                    let text = format!("lane {place} lacks a shape of its peer {}", lane.row.lane);
+                    return Err(FunctionError::Bug(text));
+                }
+                Selection::Look(place) => look = place,
+                Selection::Begin(chosen) => return self.begin(lane, peers, chosen, taken).await,
+                Selection::Note(troubles) => return self.note(lane, troubles).await,
+                Selection::Wait(time) => return Ok(Turn::of(When::At(time), 0, &lane.row)),
+                Selection::AwaitSlot => return Ok(Turn::of(When::Slot, 0, &lane.row)),
+            }
+        }
+    }
+
+    /// Notes the trouble of shapes, so that their members rest or are given up.
+    async fn note(
+        &self,
+        lane: Lane,
+        troubles: BTreeMap<u32, Trouble>,
+    ) -> Result<Turn, FunctionError> {
+        for (shape, trouble) in &troubles {
+            tracing::warn!(
+                sweep_id = %lane.sweep.sweep_id,
+                lane = %lane.row.lane,
+                shape,
+                rounds = trouble.rounds,
+                rest_until = trouble.rest_until,
+                reason = trouble.stopped.as_deref().or(trouble.last_error.as_deref()),
+                is_given_up = trouble.stopped.is_some(),
+                "ladder had nothing"
+            );
+        }
+        let mut row = lane.row;
+        row.troubles.extend(troubles);
+        self.ports
+            .ledger
+            .commit(vec![row.clone().replace()?])
+            .await?;
+        Ok(Turn::of(When::Now, 0, &row))
+    }
+
+    /// What of the chosen attempts the budgets have room for, with what each costs; or what to do when they have none.
+    async fn afford(
+        &self,
+        lane: &Lane,
+        peers: &BTreeMap<LaneId, LaneRow>,
+        chosen: Vec<Chosen>,
+        book: &mut Book,
+    ) -> Result<Result<Vec<Chosen>, Unaffordable>, FunctionError> {
+        let mut sweep = lane.sweep.clone();
+        let mut standings: BTreeMap<Option<AccountId>, Vec<Standing>> = BTreeMap::new();
+        let mut affordable = Vec::new();
+        let mut never = BTreeMap::new();
+        for mut one in chosen {
+            let at = peers.get(&one.at).unwrap_or(&lane.row);
+            let shape = one.batch.shape;
+            let standing = match standings.entry(one.at.account) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let ledger = self.ports.ledger;
+                    let found = budget::standing(ledger, &lane.sweep, &one.at, self.now).await?;
+                    entry.insert(found)
+                }
+            };
+            let wanted = one.count;
+            let each = at.prices.commitment(shape);
+            one.count = match budget::room(&sweep, standing, each, wanted) {
+                Room::For(count) => count,
+                Room::Later => 0,
+                Room::Never(words) => {
+                    never.insert(shape, words);
+                    0
+                }
+            };
+            if one.count < wanted {
+                let site = launch::site(&lane.sweep, &one.at);
+                book.give_back(&site, wanted - one.count, self.now);
+            }
+            if one.count == 0 {
+                continue;
+            }
+            one.costs = AttemptCosts::of(at, shape, standing);
+            one.standing.clone_from(standing);
+            if let Some(amount) = one.costs.commitment(one.count) {
+                sweep.charged = sweep.charged.saturating_add(amount.0);
+                for standing in standing {
+                    standing.period.charged = standing.period.charged.saturating_add(amount.0);
+                }
+            }
+            affordable.push(one);
+        }
+        if !affordable.is_empty() {
+            return Ok(Ok(affordable));
+        }
+        Ok(Err(if never.is_empty() {
+            Unaffordable::Now
+        } else {
+            Unaffordable::Ever(never)
+        }))
+    }
+
+    /// Writes the intents, then launches.
+    async fn begin(
+        &self,
+        mut lane: Lane,
+        peers: BTreeMap<LaneId, LaneRow>,
+        chosen: Vec<Chosen>,
+        mut book: Book,
+    ) -> Result<Turn, FunctionError> {
+        let chosen = match self.afford(&lane, &peers, chosen, &mut book).await? {
+            Ok(chosen) => chosen,
+            Err(Unaffordable::Now) => {
+                tracing::info!(sweep_id = %lane.sweep.sweep_id, lane = %lane.row.lane, "no room in a budget");
+                let time = self.now + BUDGET_WAIT_MS;
+                return Ok(Turn::of(When::At(time), 0, &lane.row));
+            }
+            Err(Unaffordable::Ever(shapes)) => {
+                let stop = |(shape, words): (u32, String)| {
+                    let mut trouble = lane.row.troubles.get(&shape).cloned().unwrap_or_default();
+                    trouble.stopped = Some(words);
+                    (shape, trouble)
+                };
+                let troubles = shapes.into_iter().map(stop).collect();
+                return self.note(lane, troubles).await;
+            }
+        };
+        let chosen = &chosen[..];
+        let places: BTreeMap<(&LaneId, u32), u32> = chosen
+            .iter()
+            .map(|one| ((&one.at, one.batch.shape), one.step))
+            .collect();
+        for ((at, shape), step) in places {
+            let row = match peers.get(at) {
+                Some(peer) => peer.clone(),
+                None => lane.row.clone(),
+            };
+            match self.ensure_templates(&lane.sweep, row, shape).await? {
+                Ok(row) if row.lane == lane.row.lane => lane.row = row,
+                Ok(_) => {}
+                Err(Ec2Error::Throttled(_) | Ec2Error::Transient(_)) => {
+                    return self.set_back(lane.row).await;
+                }
+                Err(error) => {
+                    let mut trouble = lane.row.troubles.remove(&shape).unwrap_or_default();
+                    let words = format!("the launch template: {error}");
+                    trouble.refused.insert(step, words);
+                    return self.note(lane, [(shape, trouble)].into()).await;
+                }
+            }
+        }
+        let (attempts, mut writes) = launch::begin(&lane.sweep, &lane.row, chosen, self.now)?;
+        writes.extend(book.writes()?);
+        self.ports.ledger.commit(writes).await?;
+        lane.row.version += 1;
+        let mut open = Vec::with_capacity(attempts.len());
+        for (attempt, one) in attempts.into_iter().zip(chosen) {
+            tracing::info!(
+                sweep_id = %lane.sweep.sweep_id,
+                lane = %lane.row.lane,
+                batch = attempt.batch,
+                attempt = attempt.number,
+                members = %attempt.members,
+                rung = launch::rung_words(&attempt),
+                api = attempt.rung.api.as_str(),
+                "attempt began"
+            );
+            let mut batch = one.batch.clone();
+            batch.version += 1;
+            batch.attempts = attempt.number;
+            batch.pending = batch.pending.without(&attempt.members);
+            open.push(Open { batch, attempt });
+        }
+        lane.row.open_attempts = open.iter().map(Open::name).collect();
+        if lane.row.launch_delay_s > 0
+            && let Some(last) = open.iter().map(|one| one.attempt.send_at).max()
+        {
+            lane.row.next_launch_at = last + lane.row.launch_delay_s * 1000;
+        }
+        self.call(lane, open).await
+    }
+
+    /// Creates the launch templates of a lane up to a shape, before the first attempt with it. Answers the lane's row as it is
+    /// then; an error of EC2 is an answer of its own.
+    async fn ensure_templates(
+        &self,
+        sweep: &SweepRow,
+        mut lane: LaneRow,
+        shape: u32,
+    ) -> Result<Result<LaneRow, Ec2Error>, FunctionError> {
+        if shape < lane.templates {
+            return Ok(Ok(lane));
+        }
+        for shape in lane.templates..=shape {
+            let Some(template) = launch::template_of(sweep, &lane, shape, self.ports.home) else {
+                let text = format!("lane {} has no shape {shape}", lane.lane);
+                return Err(FunctionError::Bug(text));
+            };
+            let region = lane.lane.region;
+            let ec2 = self.ec2(&lane.lane);
+            if let Err(error) = ec2.ensure_template(&region, &template).await {
+                return Ok(Err(error));
+            }
+        }
+        lane.templates = shape + 1;
+        let write = lane.clone().replace()?;
+        self.ports.ledger.commit(vec![write]).await?;
+        lane.version += 1;
+        Ok(Ok(lane))
+    }
+
+    /// Notes that a call was throttled or not answered, and asks to come back later.
+    pub(crate) async fn set_back(&self, mut row: LaneRow) -> Result<Turn, FunctionError> {
+        row.setbacks += 1;
+        row.not_before = self.now + launch::backoff_ms(row.setbacks, self.random);
+        self.ports
+            .ledger
+            .commit(vec![row.clone().replace()?])
+            .await?;
+        Ok(Turn::of(When::At(row.not_before), 0, &row))
+    }
+
+    /// Fails members that will not be launched, as many as one transaction holds.
+    async fn give_up(&self, lane: &Lane, batch: &BatchRow) -> Result<Turn, FunctionError> {
+        let keys = launch::to_give_up(batch)
+            .iter()
+            .map(|index| lane.sweep.member_key(index))
+            .collect();
+        let members = ledger::require_all(self.ports.ledger, keys).await?;
+        let writes = launch::give_up(&lane.sweep, &lane.row, batch, members, self.now)?;
+        self.ports.ledger.commit(writes).await?;
+        tracing::warn!(
+            sweep_id = %lane.sweep.sweep_id,
+            lane = %lane.row.lane,
+            batch = batch.batch,
+            "members were given up"
+        );
+        Ok(Turn::of(When::Now, 0, &lane.row))
+    }
+}

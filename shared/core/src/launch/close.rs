@@ -1,0 +1,184 @@
+//! The end of attempts, and of members that nobody can launch.
+
+use std::collections::BTreeMap;
+
+use crate::budget::Releases;
+use crate::ending::EndCode;
+use crate::launch::begin::slot_change;
+use crate::launch::pools::code_of;
+use crate::launch::record::rung_words;
+use crate::ledger::{LedgerError, Path, Versioned, Write};
+use crate::ranges::Indices;
+use crate::rows::{
+    AttemptRow, AttemptState, BatchRow, LaneRow, MemberRow, OpenAttempt, SweepRow, Trouble,
+    count_move, sweep_key,
+};
+use crate::state::MemberState;
+
+/// The most rungs that a batch remembers: the latest ones.
+const RUNGS_MAX: usize = 12;
+
+/// An attempt that ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closing {
+    /// The attempt, with all that was recorded of it.
+    pub attempt: AttemptRow,
+    /// Its batch.
+    pub batch: BatchRow,
+    /// EC2's error, if there was one.
+    pub error: Option<String>,
+}
+
+impl Closing {
+    fn open(&self) -> OpenAttempt {
+        OpenAttempt {
+            batch: self.attempt.batch,
+            number: self.attempt.number,
+        }
+    }
+}
+
+/// How the lane stands afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aftermath {
+    /// Not to launch in this lane before this time, in ms since 1970.
+    pub not_before: u64,
+    /// Calls in a row that EC2 throttled or did not answer.
+    pub setbacks: u32,
+    /// What became of shapes with trouble; a shape without any has no entry.
+    pub troubles: BTreeMap<u32, Trouble>,
+}
+
+/// The writes that close attempts of a lane: what was not launched goes back to the batches, and the slots with it.
+///
+/// # Errors
+/// When a row cannot be written as JSON.
+pub fn close(
+    lane: &LaneRow,
+    closings: Vec<Closing>,
+    aftermath: Aftermath,
+) -> Result<Vec<Write>, LedgerError> {
+    let mut after = lane.clone();
+    after.setbacks = aftermath.setbacks;
+    after.not_before = aftermath.not_before;
+    after.troubles = aftermath.troubles;
+    let mut slots: BTreeMap<Path, i64> = BTreeMap::new();
+    let mut batches: BTreeMap<u32, BatchRow> = BTreeMap::new();
+    let mut releases = Releases::default();
+    let mut writes = Vec::with_capacity(2 * closings.len() + 2);
+    for closing in closings {
+        let open = closing.open();
+        let Closing {
+            mut attempt,
+            batch,
+            error,
+        } = closing;
+        let unfilled = attempt.members.without(&attempt.recorded);
+        let launched = attempt.recorded.len();
+        let batch = batches.entry(batch.batch).or_insert(batch);
+        batch.pending = batch.pending.union(&unfilled);
+        if !unfilled.is_empty() {
+            remember(batch, &attempt, error.as_deref());
+            after.next_batch = after.next_batch.min(attempt.batch);
+        }
+        after.open_attempts.retain(|other| *other != open);
+        after.pending = after.pending.saturating_sub(launched);
+        attempt.costs.give_back(unfilled.len(), &mut releases);
+        let region = attempt.at.region.to_string();
+        for (counter, by) in slot_change(&region, -i64::from(unfilled.len())) {
+            *slots.entry(counter).or_insert(0) += by;
+        }
+        attempt.state = if launched > 0 {
+            AttemptState::Done
+        } else {
+            AttemptState::Failed
+        };
+        attempt.launched = launched;
+        attempt.calling_until = None;
+        attempt.error = error;
+        writes.push(attempt.replace()?);
+    }
+    for batch in batches.into_values() {
+        writes.push(batch.replace()?);
+    }
+    writes.push(after.replace()?);
+    if !slots.is_empty() {
+        writes.push(Write::Update {
+            key: sweep_key(&lane.sweep_id),
+            set: Vec::new(),
+            remove: Vec::new(),
+            add: slots.into_iter().collect(),
+            when: Vec::new(),
+        });
+    }
+    Ok(releases.into_writes(&lane.sweep_id, writes))
+}
+
+/// Notes a rung that left members over; the same one again is noted once.
+fn remember(batch: &mut BatchRow, attempt: &AttemptRow, error: Option<&str>) {
+    let code = error.map_or("launched fewer", code_of);
+    let words = format!("{}: {code}", rung_words(attempt));
+    if batch.rungs.last() != Some(&words) {
+        batch.rungs.push(words);
+    }
+    let over = batch.rungs.len().saturating_sub(RUNGS_MAX);
+    batch.rungs.drain(..over);
+}
+
+/// Members that [`give_up`] takes at once: one write each, and three for batch, lane and sweep.
+pub(crate) const GIVE_UP_MEMBERS_MAX: u32 = 97;
+
+/// The writes that fail the first pending members of `batch`, which the caller has read as `members`, because their lane
+/// launches their shape no more.
+///
+/// # Errors
+/// When a row cannot be written as JSON.
+pub fn give_up(
+    sweep: &SweepRow,
+    lane: &LaneRow,
+    batch: &BatchRow,
+    members: Vec<MemberRow>,
+    now: u64,
+) -> Result<Vec<Write>, LedgerError> {
+    let reason = lane
+        .troubles
+        .get(&batch.shape)
+        .and_then(|trouble| trouble.stopped.clone())
+        .unwrap_or_else(|| "its lane launches no more".to_owned());
+    let given_up: Indices = members.iter().map(|member| member.index).collect();
+    let mut writes = Vec::new();
+    let mut failed = 0;
+    for mut member in members {
+        if member.state != MemberState::Planned {
+            continue;
+        }
+        failed += 1;
+        member.state = MemberState::Failed;
+        member.code = Some(EndCode::LaunchFailed);
+        member.reason = Some(reason.clone());
+        member.rungs.clone_from(&batch.rungs);
+        member.ended_at = Some(now);
+        writes.push(member.replace()?);
+    }
+    let mut batch = batch.clone();
+    batch.pending = batch.pending.without(&given_up);
+    let region = lane.lane.region;
+    let mut lane = lane.clone();
+    lane.pending = lane.pending.saturating_sub(given_up.len());
+    writes.push(batch.replace()?);
+    writes.push(lane.replace()?);
+    writes.push(Write::Update {
+        key: sweep_key(&sweep.sweep_id),
+        set: Vec::new(),
+        remove: Vec::new(),
+        add: count_move(&region, MemberState::Planned, MemberState::Failed, failed),
+        when: Vec::new(),
+    });
+    Ok(writes)
+}
+
+/// The first members of `batch` that [`give_up`] takes.
+#[must_use]
+pub fn to_give_up(batch: &BatchRow) -> Indices {
+    batch.pending.split(GIVE_UP_MEMBERS_MAX).0
+}
