@@ -65,7 +65,7 @@ where
 {
     let ec2 = ports.ec2.of(place.account);
     let mut acted = Acted::default();
-    adopt(ports, place, looked, now, &mut acted).await?;
+    adopt(ports, place, looked, now, &mut acted).await;
     warn(ports.ledger, &ec2, place, looked, now, &mut acted).await?;
     forget_old_intents(ports.ledger, looked, now).await?;
     let endings = endings(looked);
@@ -89,50 +89,73 @@ fn id(looked: &Looked) -> String {
     looked.subject.cloud.instance.arn.instance_id.clone()
 }
 
-/// Records the instances whose launchers could not.
+/// Records the instances whose launchers could not. A sweep of which something is missing in the ledger keeps nothing else from
+/// being carried out: its instances are left as they are, and the pass ends as failed.
 async fn adopt<L: Ledger, E, W>(
     ports: &Ports<'_, L, E, W>,
     place: Place,
     looked: &[Looked],
     now: u64,
     acted: &mut Acted,
-) -> Result<(), FunctionError> {
-    let adopted: Vec<&Looked> = looked
-        .iter()
-        .filter(|one| one.decision.action == Action::Adopt)
-        .collect();
-    let there: Vec<ManagedInstance> = adopted
-        .iter()
-        .map(|one| one.subject.cloud.clone())
-        .collect();
-    let sweeps: BTreeSet<&str> = there.iter().filter_map(|one| one.tag(SWEEP_TAG)).collect();
-    for sweep_id in sweeps.into_iter().map(SweepId::from) {
-        let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(&sweep_id)).await?;
-        for attempt in look::open_attempts(ports.ledger, place, &sweep_id).await? {
-            let instances = look::instances_of(&there, &attempt);
-            let pairs = look::paired(ports.ledger, &sweep, &attempt, &instances).await?;
-            if pairs.is_empty() {
-                continue;
-            }
-            let members: Vec<MemberRow> = pairs.iter().map(|(member, _)| member.clone()).collect();
-            let programs = track::programs_of(ports.ledger, &members).await?;
-            let key = batch_key(&sweep_id, &attempt.lane, attempt.batch);
-            let batch: BatchRow = ledger::require(ports.ledger, key).await?;
-            let (records, _) = launch::record(&sweep, &batch, &attempt, pairs, &programs)?;
-            for writes in records {
-                match ports.ledger.commit(writes).await {
-                    Ok(()) => {}
-                    // Its launcher was not gone after all.
-                    Err(LedgerError::Condition { .. }) => {
-                        acted.unchanged.extend(adopted.iter().map(|one| id(one)));
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            tracing::warn!(%sweep_id, attempt = attempt.number, instances = instances.len(), now, "instances were adopted");
+) {
+    let mut by_sweep: BTreeMap<&str, Vec<ManagedInstance>> = BTreeMap::new();
+    for one in looked {
+        let cloud = &one.subject.cloud;
+        if one.decision.action == Action::Adopt
+            && let Some(sweep) = cloud.tag(SWEEP_TAG)
+        {
+            by_sweep.entry(sweep).or_default().push(cloud.clone());
         }
     }
-    Ok(())
+    for (sweep, there) in by_sweep {
+        let sweep_id = SweepId::from(sweep);
+        let left = match adopt_of(ports, place, &sweep_id, &there, now).await {
+            // Its launcher was not gone after all.
+            Ok(is_all) => !is_all,
+            Err(error) => {
+                tracing::error!(%sweep_id, %error, "instances could not be adopted");
+                acted.failures.push(error);
+                true
+            }
+        };
+        if left {
+            let ids = there.iter().map(|one| one.instance.arn.instance_id.clone());
+            acted.unchanged.extend(ids);
+        }
+    }
+}
+
+/// Records the instances of one sweep; whether nobody else recorded them meanwhile.
+async fn adopt_of<L: Ledger, E, W>(
+    ports: &Ports<'_, L, E, W>,
+    place: Place,
+    sweep_id: &SweepId,
+    there: &[ManagedInstance],
+    now: u64,
+) -> Result<bool, FunctionError> {
+    let mut is_all = true;
+    let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
+    for attempt in look::open_attempts(ports.ledger, place, sweep_id).await? {
+        let instances = look::instances_of(there, &attempt);
+        let pairs = look::paired(ports.ledger, &sweep, &attempt, &instances).await?;
+        if pairs.is_empty() {
+            continue;
+        }
+        let members: Vec<MemberRow> = pairs.iter().map(|(member, _)| member.clone()).collect();
+        let programs = track::programs_of(ports.ledger, &members).await?;
+        let key = batch_key(sweep_id, &attempt.lane, attempt.batch);
+        let batch: BatchRow = ledger::require(ports.ledger, key).await?;
+        let (records, _) = launch::record(&sweep, &batch, &attempt, pairs, &programs)?;
+        for writes in records {
+            match ports.ledger.commit(writes).await {
+                Ok(()) => {}
+                Err(LedgerError::Condition { .. }) => is_all = false,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::warn!(%sweep_id, attempt = attempt.number, instances = instances.len(), now, "instances were adopted");
+    }
+    Ok(is_all)
 }
 
 /// Marks the instances that are nobody's, and warns the users of the others.

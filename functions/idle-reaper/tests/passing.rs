@@ -321,19 +321,19 @@ async fn an_instance_whose_row_is_lost_is_kept_while_a_member_names_it() {
     assert_eq!(state(&world, &instances[0]), InstanceState::Running);
 }
 
-/// The launcher died between EC2's answer and the record.
-#[tokio::test]
-async fn instances_that_were_launched_and_not_recorded_are_adopted() {
-    let world = World::new(&sweep(5, &[LANE], None)).await;
+/// Launches the members of a lane; the launcher dies between EC2's answer and the record.
+async fn launch_without_record(world: &World, lane: &str) -> launch_batch::Input {
     world.faults.arm(None);
-    let ports = launch_batch_ports(&world);
+    let ports = launch_batch_ports(world);
     let input = launch_batch::Input {
         sweep_id: world.sweep_id.clone(),
-        lane: simulation::lane(LANE),
+        lane: simulation::lane(lane),
     };
+    let before = world.cloud.instances().len();
     let mut call = 0;
-    // The first call after which there are instances and no member has one.
-    loop {
+    // The first call after which there are more instances, and no member has them.
+    while world.cloud.instances().len() == before {
+        assert!(call < 40, "nothing was ever launched");
         world.faults.arm(Some(Death {
             call,
             when: When::After,
@@ -343,16 +343,48 @@ async fn instances_that_were_launched_and_not_recorded_are_adopted() {
         let process = world.clock.drive(&world.faults, process);
         world.faults.run(process).await;
         world.faults.arm(None);
-        if !world.cloud.instances().is_empty() {
-            break;
-        }
         call += 1;
-        assert!(call < 40, "nothing was ever launched");
     }
-    assert!(world.members().await.iter().all(|m| m.instance.is_none()));
     for one in world.cloud.instances() {
         world.cloud.put(&one.arn, InstanceState::Running, None);
     }
+    input
+}
+
+#[tokio::test]
+async fn what_cannot_be_adopted_keeps_nothing_else_from_its_end() {
+    const OTHER: &str = "us-east-1.spot";
+    let world = World::new(&sweep(4, &[LANE, OTHER], None)).await;
+    let recorded = world.launch_first_batch().await;
+    deadlines(&world, 10 * MINUTE).await;
+    launch_without_record(&world, OTHER).await;
+    let lost = world.sweep_id.clone();
+    let key = spawn_core::rows::batch_key(&lost, &simulation::lane(OTHER), 0);
+    let batch: spawn_core::rows::BatchRow =
+        ledger::require(&world.ledger, key.clone()).await.unwrap();
+    let delete = ledger::Write::Delete {
+        key,
+        expect: ledger::Expect::Version(batch.version),
+    };
+    world.ledger.commit(vec![delete]).await.unwrap();
+    let input = json!({"reap_place": {"place": "us-east-1"}});
+    let error = ask(&world, input, 20 * MINUTE).await.unwrap_err();
+    assert!(error.to_string().contains("BATCH#"), "{error}");
+    for one in world.cloud.instances() {
+        let expected = match recorded.contains(&one.arn) {
+            true => InstanceState::Terminated,
+            false => InstanceState::Running,
+        };
+        assert_eq!(one.state, expected);
+    }
+}
+
+#[tokio::test]
+async fn instances_that_were_launched_and_not_recorded_are_adopted() {
+    let world = World::new(&sweep(5, &[LANE], None)).await;
+    let input = launch_without_record(&world, LANE).await;
+    let ports = launch_batch_ports(&world);
+    assert!(world.members().await.iter().all(|m| m.instance.is_none()));
     let passed = pass(&world, 2 * MINUTE).await;
     assert_eq!(
         decisions(&passed),

@@ -105,7 +105,7 @@ mod tests {
 
     fn record(images: &Value) -> Value {
         let mut change = json!({
-            "ApproximateCreationDateTime": 1_769_000_000.5,
+            "ApproximateCreationDateTime": 1_769_000_000,
             "Keys": {"pk": {"S": "SWEEP#a"}, "sk": {"S": "META"}},
             "SequenceNumber": "111",
             "SizeBytes": 10,
@@ -143,7 +143,7 @@ mod tests {
                 .unwrap()
                 .clone(),
             }),
-            at: 1_769_000_000_500,
+            at: 1_769_000_000_000,
         };
         assert_eq!(changes, [expected]);
     }

@@ -148,7 +148,8 @@ def test_a_quota_ends_the_lane_with_words_and_the_other_lane_goes_on(stack, docu
     finally:
         stack.sim("quotas", method="DELETE")
     assert (output["counts"]["completed"], output["counts"]["failed"]) == (1, 1)
-    assert "VcpuLimitExceeded" in output["reasons"][0]["reason"]
+    reason = output["reasons"][0]["reason"]
+    assert "L-1216C47A" in reason and "request-service-quota-increase" in reason
     stack.check_nothing_is_left(output["sweep_id"], "us-east-1", "eu-west-1")
 
 

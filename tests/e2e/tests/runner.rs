@@ -50,7 +50,7 @@ fn a_member_runs_reports_and_shuts_down() {
         assert_eq!(
             event,
             format!(
-                "Source=spawn.member,DetailType='Spawn Member Report',Detail='{{\"instance_arn\":\"{ARN}\"}}'"
+                "EventBusName=default,Source=spawn.member,DetailType='Spawn Member Report',Detail='{{\"instance_arn\":\"{ARN}\"}}'"
             )
         );
         let calls = machine.calls();

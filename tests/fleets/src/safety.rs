@@ -6,9 +6,11 @@ use std::fmt;
 use spawn_core::clock;
 use spawn_core::ledger::Row;
 use spawn_core::ports::InstanceState;
+use spawn_core::ranges::Indices;
 use spawn_core::reap::{KEEP_ALIVE_TAG, PROTECT_TAG, idle::HEARTBEAT_MS};
-use spawn_core::rows::AttemptRow;
-use spawn_core::rows::{AttemptState, LaunchApi, Location, MemberRow, Pool, Rung};
+use spawn_core::rows::{
+    AttemptRow, AttemptState, BatchRow, LaunchApi, Location, MemberRow, Pool, Rung,
+};
 use spawn_core::state::MemberState;
 
 use crate::cloud::{Shown, Truth};
@@ -260,6 +262,7 @@ fn fleet_of(
         }
         counted(&mut sweep, chunk);
         rows.push(build::row(&build::program(&sweep, Some(IDLE_TIMEOUT_S))));
+        rows.push(build::row(&batch(&sweep)));
         rows.push(build::row(&attempt(&sweep, &unrecorded, launched_at)));
         rows.push(build::row(&sweep));
     }
@@ -275,6 +278,14 @@ fn counted(sweep: &mut spawn_core::rows::SweepRow, chunk: &[u32]) {
         _ => MemberState::Running,
     });
     sweep.counts = spawn_core::state::Counts::tally(states);
+}
+
+/// The batch of that attempt, all of which was tried.
+fn batch(sweep: &spawn_core::rows::SweepRow) -> BatchRow {
+    let lane = simulation::lane(build::LANE);
+    let mut row = BatchRow::new(sweep.sweep_id.clone(), lane, 0, 0, Indices::default());
+    row.attempts = 1;
+    row
 }
 
 /// An attempt that was abandoned with these members unrecorded.

@@ -14,6 +14,7 @@ pub(crate) struct Rows(BTreeMap<Key, Attributes>);
 
 impl Rows {
     /// The attributes of a row.
+    #[cfg(feature = "control-plane")]
     pub(crate) fn get(&self, key: &Key) -> Option<&Attributes> {
         self.0.get(key)
     }
