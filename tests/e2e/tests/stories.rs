@@ -65,3 +65,16 @@ fn large_sweeps_on_hollow_instances() {
     };
     tell(&options, &["test_large.py"]);
 }
+
+/// A stack of its own: names cost every other story time.
+#[test]
+fn members_have_names() {
+    let options = StackOptions {
+        mode: Mode::Hollow,
+        // They run until they are ended.
+        hollow_after: Duration::from_secs(600),
+        parameters: vec![("Domain".to_owned(), "example.com".to_owned())],
+        ..StackOptions::default()
+    };
+    tell(&options, &["test_names.py"]);
+}
