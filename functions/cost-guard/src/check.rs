@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use spawn_core::cost::{Assessment, Decision, assess, message};
+use spawn_core::cost::{Assessment, Decision, assess};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{Market, SweepId};
 use spawn_core::ledger::{self, Condition, Ledger, LedgerError, Write, path};
@@ -14,7 +14,7 @@ use spawn_core::region::Region;
 use spawn_core::rows::{LaneRow, MemberRow, SweepRow, sweep_key, sweep_pk};
 use spawn_core::state::SweepStatus;
 
-use crate::{Ports, read};
+use crate::{Ports, decision, read, standing};
 
 /// A spot price that an instance runs at is asked for again after this: EC2 moves them gradually.
 const SPOT_AGE_MS: u64 = 3_600_000;
@@ -35,12 +35,12 @@ pub(crate) async fn all<L: Ledger, A: AskPrices>(
     ];
     let mut decisions = Vec::new();
     let mut measured = Measured::new();
-    let (mut checked, mut failed, mut anomalies) = (0, 0, 0);
+    let (mut failed, mut anomalies) = (0, 0);
+    let mut assessed = Vec::new();
     let mut asked = BTreeSet::new();
     for sweep_id in read::sweep_ids(ports.ledger, &statuses).await? {
         match one(ports, &sweep_id, &mut asked, now).await {
             Ok(Some((sweep, assessment))) => {
-                checked += 1;
                 anomalies += i64::from(assessment.cost.is_anomalous);
                 tracing::info!(
                     %sweep_id,
@@ -49,7 +49,8 @@ pub(crate) async fn all<L: Ledger, A: AskPrices>(
                     action = ?assessment.decision,
                     "sweep's cost assessed"
                 );
-                decisions.extend(decision(&sweep, &assessment));
+                decisions.extend(decision::of_sweep(&sweep, &assessment));
+                assessed.push((sweep, assessment));
             }
             Ok(None) => {}
             Err(error) => {
@@ -58,6 +59,10 @@ pub(crate) async fn all<L: Ledger, A: AskPrices>(
             }
         }
     }
+    let (of_budgets, failed_budgets) = standing::decisions(ports.ledger, &assessed, now).await;
+    decisions.extend(of_budgets);
+    failed += failed_budgets;
+    let checked = i64::try_from(assessed.len()).unwrap_or(i64::MAX);
     measured = measured
         .with(Metric::CostChecks, checked)
         .with(Metric::CostChecksFailed, failed)
@@ -116,8 +121,8 @@ fn spot_regions(members: &[MemberRow]) -> BTreeSet<Region> {
         .collect()
 }
 
-/// Puts the assessment on the sweep's row, and with a hold the reason why nothing more is launched. Another check that was
-/// faster has done the same.
+/// Puts the assessment on the sweep's row, and holds the sweep if that was decided. Another check that was faster has done
+/// the same.
 async fn note(
     ledger: &impl Ledger,
     sweep: &SweepRow,
@@ -125,86 +130,25 @@ async fn note(
 ) -> Result<(), FunctionError> {
     let cost = serde_json::to_value(&assessment.cost)
         .map_err(|error| FunctionError::Bug(error.to_string()))?;
-    let update = |set, when| Write::Update {
-        key: sweep_key(&sweep.sweep_id),
-        set,
-        remove: Vec::new(),
-        add: Vec::new(),
-        when,
-    };
     let before = match &sweep.cost {
         Some(cost) => Condition::Equals(path(&["cost", "at"]), Value::from(cost.at)),
         None => Condition::Missing(path(&["cost"])),
     };
-    match ledger
-        .commit(vec![update(vec![(path(&["cost"]), cost)], vec![before])])
-        .await
-    {
+    let write = Write::Update {
+        key: sweep_key(&sweep.sweep_id),
+        set: vec![(path(&["cost"]), cost)],
+        remove: Vec::new(),
+        add: Vec::new(),
+        when: vec![before],
+    };
+    match ledger.commit(vec![write]).await {
         Ok(()) | Err(LedgerError::Condition { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let Decision::Hold(percent) = assessment.decision else {
-        return Ok(());
-    };
-    let held = format!("{percent} % of its budget are spent");
-    let hold = update(
-        vec![(path(&["held"]), Value::from(held))],
-        vec![Condition::Missing(path(&["held"]))],
-    );
-    match ledger.commit(vec![hold]).await {
-        // Held already.
-        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+    if let (Decision::Hold(_), Some(words)) = (&assessment.decision, &assessment.words) {
+        decision::hold(ledger, &sweep.sweep_id, words).await?;
     }
-}
-
-/// A decision as the state machine carries it out.
-fn decision(sweep: &SweepRow, assessment: &Assessment) -> Option<Value> {
-    let (subject, text) = message(sweep, assessment)?;
-    let (percent, drains) = match assessment.decision {
-        Decision::GoOn => (0, false),
-        Decision::Tell(percent) | Decision::Hold(percent) => (percent, false),
-        Decision::Drain(percent) => (percent, sweep.status != SweepStatus::Draining),
-    };
-    if matches!(assessment.decision, Decision::Drain(_)) && !drains {
-        return None;
-    }
-    Some(json!({
-        "sweep_id": sweep.sweep_id,
-        "percent": percent,
-        "drain": drains,
-        "reason": assessment.words,
-        "topics": sweep.topics,
-        "subject": subject.chars().take(100).collect::<String>(),
-        "message": text,
-        // A drain of the same sweep within the same hour is the same drain.
-        "drain_name": format!("cost-{}-{}", sweep.sweep_id, assessment.cost.at / 3_600_000),
-    }))
-}
-
-/// Notes that people were told of a share of the budget. A share that was told is never told again; one that was told and
-/// not noted is told once more.
-pub(crate) async fn told(
-    ledger: &impl Ledger,
-    sweep_id: &SweepId,
-    percent: u8,
-) -> Result<Value, FunctionError> {
-    let write = Write::Update {
-        key: sweep_key(sweep_id),
-        set: vec![(path(&["cost", "told_percent"]), Value::from(percent))],
-        remove: Vec::new(),
-        add: Vec::new(),
-        when: vec![Condition::AtMost(
-            path(&["cost", "told_percent"]),
-            i64::from(percent),
-        )],
-    };
-    match ledger.commit(vec![write]).await {
-        Ok(()) | Err(LedgerError::Condition { .. }) => {
-            Ok(json!({"sweep_id": sweep_id, "percent": percent}))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(())
 }
 
 /// Asks AWS again for the prices that are known, region by region.

@@ -3,9 +3,11 @@
 
 mod budgets;
 mod check;
+mod decision;
 mod read;
 mod reports;
 mod sizes;
+mod standing;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +27,13 @@ pub enum Input {
     Told {
         /// The sweep.
         sweep_id: SweepId,
+        /// The share in percent.
+        percent: u8,
+    },
+    /// Notes that people were told of a share of a standing budget.
+    ToldOfStanding {
+        /// Its period, as members note it.
+        period: String,
         /// The share in percent.
         percent: u8,
     },
@@ -73,7 +82,10 @@ pub async fn handle<L: Ledger, A: AskPrices>(
     Ok(match input {
         Input::Check {} => check::all(ports, now).await?,
         Input::Told { sweep_id, percent } => {
-            quiet(check::told(ports.ledger, &sweep_id, percent).await?)
+            quiet(decision::told(ports.ledger, &sweep_id, percent).await?)
+        }
+        Input::ToldOfStanding { period, percent } => {
+            quiet(decision::told_of_standing(ports.ledger, &period, percent).await?)
         }
         Input::RefreshPrices {} => quiet(check::refresh(ports, now).await?),
         Input::SetBudget(request) => quiet(budgets::set(ports.ledger, request, now).await?),

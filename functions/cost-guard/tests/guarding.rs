@@ -8,10 +8,12 @@
 use cost_guard::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{PriceLists, World, sweep};
+use spawn_core::drain;
 use spawn_core::lifecycle::Observation;
 use spawn_core::money::MicroDollars;
 use spawn_core::ports::InstanceState;
-use spawn_core::rows::OnBudget;
+use spawn_core::rows::{Drain, OnBudget};
+use spawn_core::state::SweepStatus;
 use spawn_core::track;
 
 const LANE: &str = "us-east-1.on-demand";
@@ -34,6 +36,12 @@ async fn running(budget: i64, on_budget: OnBudget) -> World {
     row.on_budget = on_budget;
     row.topics = vec!["arn:aws:sns:us-east-1:000000000000:spawn-costs".to_owned()];
     let world = World::new(&row).await;
+    start(&world).await;
+    world
+}
+
+/// Launches the members, and has them run.
+async fn start(world: &World) {
     let observations: Vec<_> = world
         .launch_first_batch()
         .await
@@ -43,7 +51,6 @@ async fn running(budget: i64, on_budget: OnBudget) -> World {
     track::apply(&world.ledger, &observations, 1_000)
         .await
         .unwrap();
-    world
 }
 
 #[tokio::test]
@@ -82,13 +89,78 @@ async fn shares_of_a_budget_are_told_once_held_at_eighty_and_drained_at_a_hundre
             .await
             .held
             .unwrap()
-            .contains("of its budget are spent")
+            .contains("of the budget of $20.00 are spent")
     );
     let drained = check(23 * HOUR).await;
     assert_eq!(drained["decisions"][0]["drain"], true);
     let cost = world.sweep().await.cost.unwrap();
     assert!(cost.accrued.0 > 20_000_000 && cost.forecast >= cost.accrued);
     assert_eq!(cost.burn_per_hour.0, 850_000);
+}
+
+/// Ten members that run since the first second, and an owner whose day has this limit.
+async fn charged_to_its_owner(limit: &str, on_budget: OnBudget) -> World {
+    let mut row = sweep(10, &[LANE], None);
+    row.on_budget = on_budget;
+    row.topics = vec!["arn:aws:sns:us-east-1:000000000000:spawn-costs".to_owned()];
+    let world = World::new(&row).await;
+    let budget =
+        json!({"scope": "owner", "name": row.owner, "period": "daily", "limit": "1000 USD"});
+    ask(&world, json!({ "set_budget": budget }), 0).await;
+    start(&world).await;
+    let budget = json!({"scope": "owner", "name": row.owner, "period": "daily", "limit": limit});
+    ask(&world, json!({ "set_budget": budget }), HOUR).await;
+    world
+}
+
+#[tokio::test]
+async fn shares_of_a_standing_budget_are_told_once_and_hold_and_drain_its_sweeps() {
+    let world = charged_to_its_owner("18 USD", OnBudget::Drain).await;
+    let check = async |now| ask(&world, json!({"check": {}}), now).await["decisions"].clone();
+    assert_eq!(check(HOUR).await, json!([]));
+    let decision = check(10 * HOUR).await[0].clone();
+    let note = json!({"told_of_standing": {"period": "BUDGET#owner#somebody|daily#1970-01-01", "percent": 50}});
+    assert_eq!(
+        (&decision["note"], &decision["drain"]),
+        (&note, &json!(false))
+    );
+    let words = "of the daily budget of owner somebody of $18.00 are spent";
+    assert!(
+        decision["message"].as_str().unwrap().contains(words),
+        "{decision}"
+    );
+    ask(&world, note, 10 * HOUR).await;
+    assert_eq!(check(10 * HOUR + 1).await, json!([]));
+    assert_eq!(world.sweep().await.held, None);
+    assert_eq!(check(16 * HOUR).await[0]["percent"], 80);
+    assert!(world.sweep().await.held.unwrap().contains(words));
+    // Decided again until the sweep drains, whoever was told.
+    for _ in 0..2 {
+        let decision = check(20 * HOUR).await[0].clone();
+        assert_eq!(decision["drain"], true);
+        ask(&world, decision["note"].clone(), 20 * HOUR).await;
+    }
+    let drain = Drain {
+        status: SweepStatus::OverBudget,
+        reason: "over budget".to_owned(),
+    };
+    drain::mark(&world.ledger, &world.sweep_id, &drain)
+        .await
+        .unwrap();
+    assert_eq!(check(20 * HOUR + 1).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_standing_budget_that_was_removed_asks_for_nothing() {
+    let world = charged_to_its_owner("18 USD", OnBudget::Drain).await;
+    let gone = json!({"scope": "owner", "name": "somebody", "period": "daily", "limit": null});
+    ask(&world, json!({ "set_budget": gone }), 19 * HOUR).await;
+    let checked = ask(&world, json!({"check": {}}), 20 * HOUR).await;
+    assert_eq!(checked["decisions"], json!([]));
+    assert_eq!(
+        (&checked["checked"], &checked["failed"]),
+        (&json!(1), &json!(0))
+    );
 }
 
 #[tokio::test]

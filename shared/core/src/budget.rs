@@ -105,6 +105,9 @@ pub struct PeriodRow {
     pub charged: i64,
     /// Bills of instances that are gone, in micro-dollars.
     pub billed: i64,
+    /// The highest share of the limit, in percent, that somebody was told of.
+    #[serde(default)]
+    pub told_percent: u8,
 }
 
 /// The partition of a standing budget.
@@ -158,9 +161,30 @@ impl Standing {
 }
 
 /// The key of a period's row as a member noted it.
-fn key_of(charged_to: &str) -> Option<Key> {
+#[must_use]
+pub fn key_of(charged_to: &str) -> Option<Key> {
     let (pk, sk) = charged_to.split_once('|')?;
     Some(Key::new(pk, sk))
+}
+
+/// The standing budget that a member noted, with that period. `None` when there is no limit any more.
+///
+/// # Errors
+/// When the ledger does not answer. Repeatable.
+pub async fn noted(
+    ledger: &impl Ledger,
+    charged_to: &str,
+) -> Result<Option<Standing>, LedgerError> {
+    let Some(key) = key_of(charged_to) else {
+        return Ok(None);
+    };
+    let kind = key.sk.split('#').next().unwrap_or_default();
+    let limit = Key::new(key.pk.clone(), kind);
+    let budget = crate::ledger::load(ledger, limit).await?;
+    let period = crate::ledger::load(ledger, key).await?;
+    Ok(budget
+        .zip(period)
+        .map(|(budget, period)| Standing { budget, period }))
 }
 
 /// The standing budgets that a launch of `sweep` in the lane `at` counts against, each with its present period, whose row is
@@ -214,6 +238,7 @@ async fn new_period(ledger: &impl Ledger, key: &Key) -> Result<PeriodRow, Ledger
         version: 0,
         charged: 0,
         billed: 0,
+        told_percent: 0,
     };
     match ledger.commit(vec![row.create()?]).await {
         Ok(()) => Ok(row),

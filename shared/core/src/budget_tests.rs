@@ -29,6 +29,7 @@ fn day(limit: i64, charged: i64) -> Standing {
             version: 0,
             charged,
             billed: 0,
+            told_percent: 0,
         },
     }
 }

@@ -159,11 +159,23 @@ def test_an_interrupted_spot_instance_is_told_from_a_failed_one(stack, document)
     document["params"] = [{"x": 1}]
     execution = stack.submit(document)
     sweep = running(stack, execution, 1)
-    instance = next(iter(stack.instances(sweep)))
-    stack.sim(f"instances/{instance}/interrupt", {"notice_s": 3})
+    first = next(iter(stack.instances(sweep)))
+    stack.sim(f"instances/{first}/interrupt", {"notice_s": 3})
+
+    def again():
+        """it has another instance: an interruption is worth one more by itself"""
+        (member,) = stack.members(sweep)
+        return member["state"] == "running" and not member["instance"].endswith(first) and member["instance"]
+
+    second = stack.until(again).rsplit("/", 1)[1]
+    stack.sim(f"instances/{second}/interrupt", {"notice_s": 3})
     ended = stack.wait(execution, 90)
     assert ended["error"] == "SweepFailed"
     assert json.loads(ended["cause"])["counts"]["interrupted"] == 1
+    assert {i: shown["State"]["Name"] for i, shown in stack.instances(sweep).items()} == {
+        first: "terminated",
+        second: "terminated",
+    }
 
 
 def test_every_instance_ends_at_its_ttl_by_itself(stack, document):

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use spawn_core::boot::Home;
+use spawn_core::budget;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch::{self, Chosen};
@@ -278,6 +279,7 @@ impl World {
         let cloud = self.cloud.of(lane_id.account);
         cloud.ensure_template(&lane_id.region, &template).await?;
         let step = launch::ladder(&lane, 0, &lane.shapes[0]).remove(0);
+        let standing = budget::standing(&self.ledger, &sweep, &lane_id, 1_000).await?;
         let chosen = Chosen {
             count: sweep.free_slots(&lane_id.region).min(batch.pending.len()),
             at: lane_id.clone(),
@@ -285,8 +287,8 @@ impl World {
             rung: launch::rung(&step, &lane.shapes[0]),
             send_at: 1_000,
             batch: batch.clone(),
-            costs: AttemptCosts::of(&lane, 0, &[]),
-            standing: Vec::new(),
+            costs: AttemptCosts::of(&lane, 0, &standing),
+            standing,
         };
         let (attempts, intent) = launch::begin(&sweep, &lane, &[chosen], 1_000)?;
         self.ledger.commit(intent).await?;

@@ -1,5 +1,7 @@
 //! What a live sweep has run up, what it will, and what is to be done about it.
 
+use std::collections::BTreeMap;
+
 use super::history::PriceFrom;
 use super::settlement::{Changes, changes_of};
 use super::spent::Spent;
@@ -41,6 +43,8 @@ pub struct Assessment {
     pub decision: Decision,
     /// Why, in words, when there is something to say.
     pub words: Option<String>,
+    /// What was run up and is in no standing budget's bills yet, by the budgets' periods as members note them.
+    pub open: BTreeMap<String, MicroDollars>,
 }
 
 /// Assesses a sweep whose members and lanes are given, at `now` (ms since 1970). `None` when an amount is beyond what can be
@@ -60,6 +64,7 @@ pub fn assess(
     };
     let mut planned_burn = MicroDollars::ZERO;
     let typical_ms = typical_run_ms(members);
+    let mut open: BTreeMap<String, MicroDollars> = BTreeMap::new();
     for member in members {
         for spent in &member.spent {
             let Ok(Some(bill)) = spent.bill(changes_of(changes, spent), now) else {
@@ -67,6 +72,11 @@ pub fn assess(
                 continue;
             };
             cost.accrued = cost.accrued.checked_add(bill.total)?;
+            let unbilled = spent.charged_to.iter().filter(|_| spent.billed.is_none());
+            for charged_to in unbilled {
+                let sum = open.entry(charged_to.clone()).or_default();
+                *sum = sum.checked_add(bill.total)?;
+            }
             if spent.runs.last().is_some_and(|run| run.to.is_none()) {
                 let hour = hour_now(spent, changes_of(changes, spent))?;
                 cost.burn_per_hour = cost.burn_per_hour.checked_add(hour)?;
@@ -92,7 +102,7 @@ pub fn assess(
     let above_charged = sweep.charged > 0 && cost.accrued.0 > sweep.charged;
     cost.is_anomalous = too_fast || above_charged;
     let was_anomalous = sweep.cost.as_ref().is_some_and(|cost| cost.is_anomalous);
-    let (decision, mut words) = decide(sweep, &cost);
+    let (decision, mut words) = decide_own(sweep, &cost);
     if cost.is_anomalous && !was_anomalous {
         let anomaly = if too_fast {
             format!(
@@ -112,41 +122,63 @@ pub fn assess(
         cost,
         decision,
         words,
+        open,
     })
 }
 
-/// What the share of the budget that is spent asks for, by the document's policy. A level asks until it is noted that people
-/// were told of it.
-fn decide(sweep: &SweepRow, cost: &CostSoFar) -> (Decision, Option<String>) {
-    let Some(budget) = sweep.budget.filter(|budget| budget.0 > 0) else {
+/// What the share of the sweep's own budget that is spent asks for, and in words why.
+fn decide_own(sweep: &SweepRow, cost: &CostSoFar) -> (Decision, Option<String>) {
+    let Some(budget) = sweep.budget else {
         return (Decision::GoOn, None);
     };
-    let percent = i128::from(cost.accrued.0) * 100 / i128::from(budget.0);
+    match decide(budget, cost.accrued, cost.told_percent, sweep.on_budget) {
+        Decision::GoOn => (Decision::GoOn, None),
+        decision => {
+            let words = share_words(&format!("the budget of {budget}"), budget, cost.accrued);
+            (decision, Some(words))
+        }
+    }
+}
+
+/// What was spent of a limit, in words; `budget` says what the limit is.
+#[must_use]
+pub fn share_words(budget: &str, limit: MicroDollars, spent: MicroDollars) -> String {
+    format!(
+        "{} % of {budget} are spent: {spent}",
+        percent_of(limit, spent).unwrap_or_default()
+    )
+}
+
+/// `None` of a limit of nothing.
+fn percent_of(limit: MicroDollars, spent: MicroDollars) -> Option<i128> {
+    (i128::from(spent.0) * 100).checked_div(i128::from(limit.0))
+}
+
+/// What the share of a budget that is spent asks for, by a policy. A level asks until it is noted that people were told of it;
+/// a drain asks again and again: the one before may have been lost.
+#[must_use]
+pub fn decide(
+    limit: MicroDollars,
+    spent: MicroDollars,
+    told_percent: u8,
+    policy: OnBudget,
+) -> Decision {
+    let percent = percent_of(limit, spent).unwrap_or_default();
     let reached = LEVELS
         .into_iter()
         .rev()
         .find(|level| percent >= i128::from(*level));
-    let Some(level) = reached else {
-        return (Decision::GoOn, None);
-    };
-    let words = format!(
-        "{percent} % of the budget of {budget} are spent: {}",
-        cost.accrued
-    );
-    // A drain is decided again until it has begun: the one before may have been lost.
-    if level == 100 && sweep.on_budget == OnBudget::Drain {
-        return (Decision::Drain(level), Some(words));
+    match reached {
+        Some(100) if policy == OnBudget::Drain => Decision::Drain(100),
+        Some(level) if level > told_percent => {
+            if level >= HOLD_PERCENT && policy != OnBudget::Notify {
+                Decision::Hold(level)
+            } else {
+                Decision::Tell(level)
+            }
+        }
+        _ => Decision::GoOn,
     }
-    if level <= cost.told_percent {
-        return (Decision::GoOn, None);
-    }
-    let holds = level >= HOLD_PERCENT && sweep.on_budget != OnBudget::Notify;
-    let decision = if holds {
-        Decision::Hold(level)
-    } else {
-        Decision::Tell(level)
-    };
-    (decision, Some(words))
 }
 
 /// How long members that completed have run, on average.
@@ -225,16 +257,19 @@ fn prices(spent: &Spent, hour: MicroDollars) -> Option<Commitment> {
     })
 }
 
-/// A message of a decision: subject and text.
+/// A message of a decision that is taken of a sweep because of `words`: subject and text.
 #[must_use]
-pub fn message(sweep: &SweepRow, assessment: &Assessment) -> Option<(String, String)> {
-    let words = assessment.words.as_ref()?;
-    let does = match assessment.decision {
+pub fn message(
+    sweep: &SweepRow,
+    cost: &CostSoFar,
+    decision: &Decision,
+    words: &str,
+) -> (String, String) {
+    let does = match decision {
         Decision::GoOn | Decision::Tell(_) => "nothing was stopped",
         Decision::Hold(_) => "nothing more is launched; what runs goes on",
         Decision::Drain(_) => "all that runs is being ended",
     };
-    let cost = &assessment.cost;
     let text = format!(
         "Sweep {} of {} ({}): {words}.\nAt {}: {} run up, {} an hour, {} forecast to the end.\nPolicy {}: {does}.",
         sweep.sweep_id,
@@ -246,5 +281,5 @@ pub fn message(sweep: &SweepRow, assessment: &Assessment) -> Option<(String, Str
         cost.forecast,
         sweep.on_budget.as_str(),
     );
-    Some((format!("spawn cost: {}", sweep.sweep_id), text))
+    (format!("spawn cost: {}", sweep.sweep_id), text)
 }

@@ -16,7 +16,7 @@ mod text;
 
 pub use bill::{Bill, BillError, Line, Rule, bill};
 pub use commitment::{Commitment, commitment};
-pub use guard::{Assessment, Decision, LEVELS, assess, message};
+pub use guard::{Assessment, Decision, LEVELS, assess, decide, message, share_words};
 pub use history::{EndedBy, History, PriceFrom, Run, Volume};
 pub use report::{BillLine, Report, explain};
 pub use settlement::{Changes, Settlement, changes_of, settle};
