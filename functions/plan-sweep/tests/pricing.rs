@@ -132,14 +132,19 @@ async fn a_dry_run_shows_what_the_sweep_costs_and_for_how_many_members_its_budge
 }
 
 #[tokio::test]
-async fn a_budget_that_is_too_small_is_refused_with_what_it_suffices_for() {
-    let text = Place::new()
-        .plan(document("0.40 USD"), NOW)
-        .await
-        .unwrap_err()
-        .to_string();
+async fn a_budget_with_room_for_some_is_planned_with_a_warning_and_one_with_room_for_nobody_refused()
+ {
+    let place = Place::new();
+    let plan = place.plan(document("0.40 USD"), NOW).await.unwrap();
+    let plan = plan.plan.unwrap();
+    assert_eq!(plan["cost"]["budget"]["suffices"], false);
+    assert_eq!(plan["cost"]["budget"]["suffices_for_members"], 2);
+    let words = "3 members at their full ttl may cost $0.545715, more than the budget of $0.40, which suffices for 2";
+    assert!(plan["warnings"].to_string().contains(words), "{plan}");
+    let refused = place.plan(document("0.18 USD"), NOW).await.unwrap_err();
+    let text = refused.to_string();
     assert!(
-        text.contains("budget: 3 members at their full ttl may cost $0.545715, more than the budget of $0.40, which suffices for 2"),
+        text.contains("budget: member 0 at its full ttl may cost $0.181905, more than the budget of $0.18, so that it could never be launched"),
         "{text}"
     );
 }

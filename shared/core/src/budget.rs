@@ -95,9 +95,9 @@ pub struct BudgetRow {
 /// What one period of a standing budget is charged with (`BUDGET#scope#name` / `daily#2026-01-22`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeriodRow {
-    /// Its key: the partition key and the period.
-    pub pk: String,
-    /// The period.
+    /// The partition of its budget.
+    pub budget: String,
+    /// The period, which is its sort key.
     pub period: String,
     /// Counts the changes.
     pub version: u64,
@@ -124,7 +124,7 @@ impl Stored for BudgetRow {
 
 impl Stored for PeriodRow {
     fn key(&self) -> Key {
-        Key::new(self.pk.clone(), self.period.clone())
+        Key::new(self.budget.clone(), self.period.clone())
     }
 }
 versioned!(BudgetRow);
@@ -143,7 +143,7 @@ impl Standing {
     /// The key of the period's row as one text, as members note it.
     #[must_use]
     pub fn charged_to(&self) -> String {
-        format!("{}|{}", self.period.pk, self.period.period)
+        format!("{}|{}", self.period.budget, self.period.period)
     }
 
     /// What it is called in a message.
@@ -233,7 +233,7 @@ pub async fn standing(
 
 async fn new_period(ledger: &impl Ledger, key: &Key) -> Result<PeriodRow, LedgerError> {
     let row = PeriodRow {
-        pk: key.pk.clone(),
+        budget: key.pk.clone(),
         period: key.sk.clone(),
         version: 0,
         charged: 0,

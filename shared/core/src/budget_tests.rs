@@ -24,7 +24,7 @@ fn day(limit: i64, charged: i64) -> Standing {
             version: 0,
         },
         period: PeriodRow {
-            pk,
+            budget: pk,
             period: "daily#2026-01-22".to_owned(),
             version: 0,
             charged,

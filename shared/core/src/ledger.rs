@@ -52,11 +52,21 @@ pub trait Stored: Serialize + DeserializeOwned {
     /// The row of this value.
     ///
     /// # Errors
-    /// When the value is not an object in JSON, which is a defect of the type.
+    /// When the value is not an object in JSON, or has fields called as the table's key is, which are defects of the type.
     fn row(&self) -> Result<Row, LedgerError> {
         match serde_json::to_value(self) {
             Ok(Value::Object(mut attributes)) => {
                 attributes.retain(|_, value| !value.is_null());
+                // The key of every row is called so; a field of that name would be lost on the way.
+                if let Some(name) = ["pk", "sk"]
+                    .iter()
+                    .find(|name| attributes.contains_key(**name))
+                {
+                    return Err(LedgerError::Corrupt {
+                        key: self.key(),
+                        problem: format!("the field `{name}` is called as the key is"),
+                    });
+                }
                 Ok(Row {
                     key: self.key(),
                     attributes,

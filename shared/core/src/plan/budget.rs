@@ -1,7 +1,10 @@
 //! Whether a sweep can pass its budget, before anything is launched.
 //!
 //! What a member may cost at the most is what launching reserves for it: its shape's longest ttl on the dearest type of its
-//! list at the price on demand, with its root volume and a public address. So a sweep that fits is never short on the way.
+//! list at the price on demand, with its root volume and a public address. So a sweep that fits is never short on the way; one
+//! that does not has as many members at a time as there is room for, and goes on with what comes back when they end early.
+
+use std::cmp::Reverse;
 
 use crate::cost::{Commitment, commitment};
 use crate::document::Fault;
@@ -24,8 +27,14 @@ pub fn worst_case(plan: &Plan) -> Option<MicroDollars> {
         .try_fold(MicroDollars::ZERO, |sum, member| sum.checked_add(member?))
 }
 
-/// What a member is committed with at the most, in its lane or in one that may take it over.
+/// What a member may cost at the most, its retries included.
 pub(crate) fn at_most(plan: &Plan, member: &MemberRow, shape: u32) -> Option<MicroDollars> {
+    once_at_most(plan, member, shape)?
+        .checked_mul(i64::from(tries_at_most(plan, member.lane.market)))
+}
+
+/// What one launch of a member is committed with at the most, in its lane or in one that may take it over.
+fn once_at_most(plan: &Plan, member: &MemberRow, shape: u32) -> Option<MicroDollars> {
     if member.state.is_ended() {
         return Some(MicroDollars::ZERO);
     }
@@ -40,7 +49,7 @@ pub(crate) fn at_most(plan: &Plan, member: &MemberRow, shape: u32) -> Option<Mic
     for peer in peers {
         most = most.max(peer.prices.commitment(shape)?);
     }
-    most.checked_mul(i64::from(tries_at_most(plan, member.lane.market)))
+    Some(most)
 }
 
 /// How often a member may be launched, its retries included.
@@ -160,13 +169,14 @@ pub fn fit(plan: &Plan, budget: MicroDollars) -> Option<Fit> {
     Some(Fit { total, affordable })
 }
 
-/// Checks the plan against its sweep's budget. The check fails closed: what is not known is not allowed.
+/// Checks the plan against its sweep's budget, and answers a warning when the worst case passes it. The check fails closed: what
+/// is not known is not allowed.
 ///
 /// # Errors
-/// That the worst case passes the budget, or cannot be told, and what to do.
-pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<(), Fault> {
+/// That a member could never be launched, or that the worst case cannot be told, and what to do.
+pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<Option<String>, Fault> {
     let Some(budget) = plan.sweep.budget else {
-        return Ok(());
+        return Ok(None);
     };
     let Some(book) = book else {
         return Err(Fault::new(
@@ -178,18 +188,33 @@ pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<(), Fault> 
     let Some(Fit { total, affordable }) = fit(plan, budget) else {
         return Err(missing(plan, book));
     };
-    if total <= budget {
-        return Ok(());
+    let dearest = plan
+        .members
+        .iter()
+        .zip(&plan.shapes)
+        .filter_map(|(member, shape)| {
+            Some((once_at_most(plan, member, *shape)?, Reverse(member.index)))
+        })
+        .max();
+    if let Some((most, Reverse(index))) = dearest
+        && most > budget
+    {
+        return Err(Fault::new(
+            "budget",
+            format!(
+                "member {index} at its full ttl may cost {most}, more than the budget of {budget}, so that it could never be launched"
+            ),
+            "a larger budget, a shorter ttl or cheaper types",
+        ));
     }
-    Err(Fault::new(
-        "budget",
+    Ok((total > budget).then(|| {
         format!(
-            "{} members at their full ttl{} may cost {total}, more than the budget of {budget}, which suffices for {affordable}",
+            "{} members at their full ttl{} may cost {total}, more than the budget of {budget}, which suffices for {affordable}: \
+             the others wait for what is left when members end early, and fail when nothing is",
             plan.members.len(),
             retries_in_words(plan)
-        ),
-        "a larger budget, a shorter ttl, cheaper types, fewer members or fewer retries",
-    ))
+        )
+    }))
 }
 
 /// What keeps a plan with a budget from being priced.

@@ -153,7 +153,8 @@ pub fn plan(
         }
     }
     // The prices of lanes come first: both are needed to tell what is missing.
-    budget::check(&plan, context.price_book.as_ref())?;
+    let warning = budget::check(&plan, context.price_book.as_ref())?;
+    plan.report.warnings.extend(warning);
     Ok(plan)
 }
 
