@@ -64,11 +64,10 @@ def test_a_sweep_costs_what_its_instances_are_billed(stack, document):
 def test_a_budget_with_room_for_one_has_members_run_one_by_one(stack, document):
     document["instance_type"] = "c5.4xlarge"
     document["ttl"] = "1h"
-    document["params"] = [{"x": n} for n in range(3)]
     # One may cost $0.69 to the end of its ttl, two $1.37.
     document["budget"] = "1 USD"
     output = stack.run(document, seconds=120)
-    assert output["counts"]["completed"] == 3
+    assert output["counts"]["completed"] == 2
     lives = sorted((int(m["launched_at"]), int(m["ended_at"])) for m in stack.members(output["sweep_id"]))
     for (_, ended), (launched, _) in zip(lives, lives[1:]):
         assert launched >= ended, lives
@@ -117,13 +116,13 @@ def test_a_standing_budget_that_is_spent_ends_the_sweeps_of_its_owner(stack, doc
 
 
 def test_lanes_at_the_same_time_never_pass_a_budget_together(stack, document):
-    """Eight lanes of four sweeps on one budget; what is reserved is looked at all the while."""
+    """Six lanes of three sweeps on one budget; what is reserved is looked at all the while."""
     budget = {"scope": "project", "name": "race", "period": "daily", "limit": "1.5 USD"}
     execute(stack, "spawn-budget", budget)
     document.update(project="race", instance_type="c5.4xlarge", ttl="30m", regions=["us-east-1", "us-west-2"])
     document["command"] = "true"
     try:
-        executions = [stack.submit({**document, "name": f"race-{n}"}) for n in range(4)]
+        executions = [stack.submit({**document, "name": f"race-{n}"}) for n in range(3)]
         most = 0
 
         def over():
@@ -140,7 +139,7 @@ def test_lanes_at_the_same_time_never_pass_a_budget_together(stack, document):
             described = [stack.states.describe_execution(executionArn=one)["status"] for one in executions]
             return "RUNNING" not in described and described
 
-        assert stack.until(over, seconds=150, every=0.1) == ["SUCCEEDED"] * 4
+        assert stack.until(over, seconds=150, every=0.1) == ["SUCCEEDED"] * 3
     finally:
         execute(stack, "spawn-budget", {**budget, "limit": None})
     assert 0 < most <= 1_500_000
