@@ -66,7 +66,7 @@ def launched(stack, document, name, members):
 
 
 def test_names_come_with_members_and_go_with_their_sweep(stack, document, zone):
-    document["dns_name"] = "box"
+    document.update(dns_name="box", params=[{"x": 1}])
     execution, sweep, instances = launched(stack, document, "Solo_Sweep", 1)
     address = instances[0]["PrivateIpAddress"]
     expected = {f"0.solo-sweep.{SUFFIX}": [address], f"solo-sweep.{SUFFIX}": [address]}
