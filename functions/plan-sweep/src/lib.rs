@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use spawn_core::account::AccountId;
 use spawn_core::clock;
 use spawn_core::dns::Naming;
-use spawn_core::document::{Occasion, OperatorDefaults, Sweep};
+use spawn_core::document::{Fault, Faults, Occasion, OperatorDefaults, Sweep};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::Ledger;
 use spawn_core::plan::{self, Classes, Context, Plan};
 use spawn_core::ports::{
     AskPrices, DescribeOffers, InAccounts, InspectZones, LocateBuckets, Objects, ReadParameters,
-    ReadQuotas,
+    ReadQuotas, ServiceError,
 };
 use spawn_core::prices::PriceBook;
 
@@ -229,9 +229,18 @@ async fn put_plan(
             }))
         })
         .map_err(|error| FunctionError::Bug(error.to_string()))?;
-    Ok(objects
-        .put_object(bucket, key, "application/json", body)
-        .await?)
+    let put = objects.put_object(bucket, key, "application/json", body);
+    match put.await {
+        Ok(()) => Ok(()),
+        // It is the first thing that is written there: better now than when there are results.
+        Err(ServiceError::Refused { message, .. }) => Err(Faults::from(Fault::new(
+            "results.bucket",
+            format!("nothing can be written to {bucket}: {message}"),
+            "a bucket that exists and that the deployment may write to (its parameter OtherResultsBucketArns)",
+        ))
+        .into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn output(

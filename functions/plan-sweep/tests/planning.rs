@@ -435,6 +435,21 @@ async fn planned_as(place: &Place, execution: &str, document: Value) -> Result<S
 }
 
 #[tokio::test]
+async fn a_results_bucket_that_is_not_there_refuses_the_document() {
+    let place = Place::new();
+    let mut input = document(2, json!(["us-east-1"]));
+    input["results"] = json!({"bucket": "no-such-bucket"});
+    let error = place.plan(input, 0).await.unwrap_err();
+    assert_eq!(error.error_type(), "InvalidSweep");
+    let text = error.to_string();
+    assert!(
+        text.contains("results.bucket: nothing can be written to no-such-bucket: NoSuchBucket"),
+        "{text}"
+    );
+    assert!(place.planned_nothing());
+}
+
+#[tokio::test]
 async fn two_sweeps_that_live_never_share_a_name() {
     let mut place = Place::new();
     naming(&mut place);

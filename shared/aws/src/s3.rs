@@ -94,7 +94,6 @@ impl Objects for Buckets {
     }
 }
 
-/// Reads a body, at most `bytes_max` of it: what was announced is not yet what comes.
 impl LocateBuckets for Buckets {
     /// By HeadBucket, which tells the region with every answer, refusals included ("HeadBucket", Amazon S3 API Reference).
     async fn bucket_region(&self, bucket: &str) -> Result<Option<Region>, ServiceError> {
@@ -115,6 +114,7 @@ impl LocateBuckets for Buckets {
     }
 }
 
+/// Reads a body, at most `bytes_max` of it: what was announced is not yet what comes.
 async fn read(
     mut body: ByteStream,
     bucket: &str,

@@ -8,7 +8,7 @@ use spawn_core::region::Region;
 
 use crate::faults::Faults;
 
-/// Buckets with objects, by `bucket/key`.
+/// Buckets with objects, by `bucket/key`. Every bucket is there whose name does not begin with `no-such-`.
 #[derive(Debug, Default)]
 pub struct MemoryObjects {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -75,6 +75,12 @@ impl Objects for MemoryObjects {
     ) -> Result<(), ServiceError> {
         self.faults
             .call(|| {
+                if bucket.starts_with("no-such-") {
+                    return Err(ServiceError::Refused {
+                        service: "S3",
+                        message: "NoSuchBucket: The specified bucket does not exist".to_owned(),
+                    });
+                }
                 self.objects().insert(format!("{bucket}/{key}"), body);
                 Ok(())
             })

@@ -26,7 +26,8 @@ pub struct Fault {
 
 impl Fault {
     /// A fault without a hint.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         path: impl Into<String>,
         problem: impl Into<String>,
         accepted: impl Into<String>,
