@@ -136,6 +136,7 @@ def main():
 
     import corrections
     import cost_explorer
+    import page
     import price_list
     from service_quotas import ServiceQuotas
 
@@ -144,6 +145,7 @@ def main():
     serve("servicequotas", ServiceQuotas(options.ec2))
     serve("ce", cost_explorer, of_state_machines="costexplorer")
     ministack.app.SERVICE_HANDLERS["ec2"] = Ec2(options.ec2).handle
+    ministack.app.app = page.beside(ministack.app.app, options.port)
     sys.argv[1:] = []
     ministack.app.main()
 

@@ -1,4 +1,7 @@
-//! describe-sweeps: shows sweeps, members and instances, and lists sweeps. It reads the ledger and changes nothing.
+//! describe-sweeps: shows sweeps, members and instances in words and as pictures, and lists sweeps. It reads the ledger and changes
+//! nothing.
+
+mod widget;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,6 +12,18 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger, Stored as _};
 use spawn_core::ports::ListSweeps;
 use spawn_core::rows::{InstanceRow, LaneRow, MemberRow, instance_key, sweep_pk};
+
+pub use widget::Widget;
+
+/// Who calls: a state machine with its question, or a dashboard with a widget's parameters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// A question.
+    Asked(Input),
+    /// A picture.
+    Widget(Widget),
+}
 
 /// What the state machines ask.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,7 +44,23 @@ pub struct Asked {
     pub execution_arn: String,
 }
 
-/// Answers at `now` (ms since 1970).
+/// Answers who calls at `now` (ms since 1970); the links of pictures call `function_arn`.
+///
+/// # Errors
+/// When the input is wrong or names nothing that there is, and when the ledger does not answer. Repeatable.
+pub async fn answer<L: Ledger + ListSweeps>(
+    event: Event,
+    ledger: &L,
+    function_arn: &str,
+    now: u64,
+) -> Result<Value, FunctionError> {
+    match event {
+        Event::Asked(input) => handle(input, ledger, now).await,
+        Event::Widget(widget) => widget::draw(&widget, ledger, function_arn, now).await,
+    }
+}
+
+/// Answers a question at `now` (ms since 1970).
 ///
 /// # Errors
 /// When the input is wrong or names nothing that there is, and when the ledger does not answer. Repeatable.

@@ -1,14 +1,21 @@
 //! Wires describe-sweeps to AWS.
 
-use describe_sweeps::handle;
+use describe_sweeps::answer;
 use spawn_aws::lambda::{self, Error};
 use spawn_aws::ledger::DynamoLedger;
+
+/// The function's name in the template.
+const NAME: &str = "spawn-describe-sweeps";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     lambda::start(async |config, sdk| {
         let ledger = DynamoLedger::new(&sdk, config.table.as_str());
-        lambda::run(async |input, now, _| Box::pin(handle(input, &ledger, now)).await).await
+        let (region, account) = (config.home_region, config.account);
+        let partition = region.partition();
+        let function = format!("arn:{partition}:lambda:{region}:{account}:function:{NAME}");
+        lambda::run(async |event, now, _| Box::pin(answer(event, &ledger, &function, now)).await)
+            .await
     })
     .await
 }

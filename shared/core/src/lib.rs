@@ -23,6 +23,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod metrics;
 pub mod money;
+pub mod page;
 pub mod pattern;
 pub mod plan;
 pub mod policy;

@@ -52,6 +52,7 @@ fn sweeps_on_instances_that_run_programs() {
             "test_choosing.py",
             "test_costs.py",
             "test_metrics.py",
+            "test_page.py",
         ],
     );
 }

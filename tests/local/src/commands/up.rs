@@ -150,7 +150,7 @@ fn welcome(state: &StackState, style: Style) -> String {
          {attempt}\n  cargo local sweep examples/hyperparameter-sweep/sweep.yaml\n  \
          aws stepfunctions list-executions --state-machine-arn arn:aws:states:{region}:{account}:stateMachine:spawn-sweep\n  \
          aws ec2 describe-instances --filters Name=tag:spawn:managed,Values=true\n\n\
-         {here}\n  AWS CLI  {cli}\n  logs     {folder}, `cargo local logs`",
+         {here}\n  live     {endpoint}/_spawn in a browser\n  AWS CLI  {cli}\n  logs     {folder}, `cargo local logs`",
         ready = style.good("ready:"),
         endpoint = style.strong(&state.endpoint),
         mode = if state.mode == "hollow" {
