@@ -49,6 +49,7 @@ class Script:
             "track-instances/register": self.wake,
             "track-instances/Records": {"batchItemFailures": []},
             "track-instances/reconcile": {},
+            "track-instances/overdue": {"overdue": True, "wait_s": 0},
             "idle-reaper/drain": {"known": False, "sweep_id": None, "lanes": []},
             "idle-reaper/reap_lane": {"live": 0, "wait_s": 0},
             "idle-reaper/places": {"places": []},

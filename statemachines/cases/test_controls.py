@@ -1,7 +1,7 @@
 """Every path of the controls. They share one definition, so each path is walked with one of them."""
 
 import pytest
-from conftest import SWEEP, Error, known, outcome
+from conftest import SWEEP, Error, known, outcome, until
 
 LANE = "us-east-1.on-demand"
 OTHER_LANE = "eu-west-1.spot"
@@ -11,7 +11,7 @@ def planned(way, *places, **more):
     return {"sweep_id": SWEEP, "way": way, "places": list(places), "reason": "by hand"} | more
 
 
-@pytest.mark.parametrize("control", ["cancel", "stop", "start", "terminate", "extend"])
+@pytest.mark.parametrize("control", ["cancel", "stop", "start", "terminate", "replace", "extend", "resume"])
 def test_every_control_is_checked_carried_out_and_noted_under_its_execution(stack, control):
     stack.script["control/note"] = {"outcome": "all"}
     ended = stack.run(control, {"sweep_id": SWEEP})
@@ -97,3 +97,14 @@ def test_a_step_that_fails_says_where(stack, step):
     ended = stack.run("stop", {"sweep_id": SWEEP})
     where = {"check": "Check the Request", "note": "Note the Outcome"}[step]
     assert (ended["error"], ended["cause"]) == ("Spawn.Bug", f"{where}: oh")
+
+
+def test_a_sweep_that_is_resumed_gets_a_new_execution_and_is_not_waited_for(stack):
+    stack.script["control/check"] = planned("resume", members=3)
+    ended = stack.run("resume", {"sweep_id": SWEEP})
+    assert ended["status"] == "SUCCEEDED"
+    outcome = stack.script.asked["control/note"][0]["note"]["outcome"]
+    assert outcome["members"] == 3
+    assert outcome["execution_arn"].rsplit(":", 1)[1].startswith(SWEEP)
+    until(lambda: stack.script.asked["plan-sweep"], "the sweep is planned again")
+    assert stack.script.asked["plan-sweep"][0]["input"]["resume"] == SWEEP

@@ -113,8 +113,32 @@ def test_a_lane_that_fails_drains_the_sweep_and_tells_the_first_error(stack, mai
 def test_a_sweep_that_is_not_over_in_time_is_drained(stack):
     stack.script["plan-sweep"] = plan(timeout_s=1)
     stack.script["track-instances/register"] = {}
-    assert failure(stack.run("sweep")) == ("States.Timeout", "Await the Last Member: the sweep was not over after 1 s")
+    assert failure(stack.run("sweep")) == (
+        "States.Timeout",
+        "Await the Last Member: the sweep was not over when the time of all its members was",
+    )
     assert drains(stack)[0]["status"] == "failed"
+
+
+def test_a_sweep_whose_members_got_more_time_is_waited_for_again(stack):
+    stack.script["plan-sweep"] = plan(timeout_s=1)
+    registered = []
+
+    def register(event):
+        registered.append(event)
+        return stack.script.wake(event) if len(registered) > 1 else {}
+
+    stack.script["track-instances/register"] = register
+    stack.script["track-instances/overdue"] = {"overdue": False, "wait_s": 3600}
+    assert stack.run("sweep")["status"] == "SUCCEEDED"
+    assert stack.script.asked["track-instances/overdue"] == [{"overdue": {"sweep_id": SWEEP}}]
+    assert len(registered) == 2
+    assert not stack.script.asked["idle-reaper/drain"]
+
+
+def test_a_resumption_that_is_refused_drains_nothing(stack):
+    stack.script["plan-sweep"] = Error("NotAllowed", "it was resumed by another execution")
+    assert failure(stack.run("sweep")) == ("NotAllowed", "it was resumed by another execution")
 
 
 def test_a_wait_that_cannot_be_registered_drains(stack):

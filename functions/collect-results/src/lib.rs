@@ -73,8 +73,9 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
         return Ok(output);
     }
     write_files(ports, &sweep, &output, &members, &cost, ended_at).await?;
-    close(ports.ledger, &sweep, status, &cost, now).await?;
+    // Before the end is written: a sweep that has ended can be resumed, and makes its templates anew.
     delete_templates(ports, &sweep).await;
+    close(ports.ledger, &sweep, status, &cost, now).await?;
     tracing::info!(%sweep_id, %status, members = members.len(), "sweep settled");
     // Another settlement may have been faster, with its own end: answer what the ledger says.
     let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use spawn_core::account::Place;
-use spawn_core::control::{self, Control, Outcome, Outcomes, Request, Step, decide};
+use spawn_core::control::{
+    self, Control, Decision, Outcome, Outcomes, Replacement, Request, Step, Target, Way, decide,
+};
+use spawn_core::drain::{self, InFlight};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{self, Ledger, LedgerError, Versioned as _};
@@ -15,10 +18,10 @@ use spawn_core::ports::{
 };
 use spawn_core::reap::{ReapReason, Reaping};
 use spawn_core::region::Region;
-use spawn_core::rows::MemberRow;
+use spawn_core::rows::{LaneRow, MemberRow, SweepRow, sweep_pk};
 use spawn_core::track;
 
-use crate::{InPlace, Ports, extend};
+use crate::{InPlace, Ports, extend, replace};
 
 /// Seconds between two looks at what EC2 is doing.
 const LOOK_AGAIN_S: u64 = 2;
@@ -42,7 +45,12 @@ where
     let request = asked.request()?;
     let found = control::find(ports.ledger, &request.target, asked.account()).await?;
     // Asked again: the sweep may have been drained, or have ended, since the request was admitted.
-    control::admit(&request, &found)?;
+    if let Way::Nothing(words) = control::admit(&request, &found)?
+        && request.control != Control::Replace
+    {
+        tracing::info!(words, "nothing is left to do");
+        return Ok(answer(&place.lane.place(), false, &Outcomes::default()));
+    }
     let here = place.lane.place();
     let members = match found.members {
         Some(members) => members,
@@ -57,16 +65,35 @@ where
         return Ok(answer(&here, false, &outcomes));
     }
     let mut outcomes = Outcomes::default();
+    let mut waiting = 0;
+    if request.control == Control::Stop && matches!(request.target, Target::Sweep(_)) {
+        // What is on its way is stopped when it is there.
+        waiting += lanes_in_flight(&found.sweep, ports.ledger, now).await?;
+    }
+    let asked_at = asked.at()?;
+    let replaced = match request.control {
+        Control::Replace => {
+            replace::asked_tries(asked, &found.sweep, asked_at, ports.ledger).await?
+        }
+        _ => BTreeMap::new(),
+    };
     let ec2 = ports.ec2.of(here.account);
     let shown = shown(&ec2, &here.region, &instance_ids(&members)).await?;
     let shown: BTreeMap<&InstanceArn, &ShownInstance> =
         shown.iter().map(|one| (&one.instance.arn, one)).collect();
     let mut calls = Vec::new();
-    let mut waiting = 0;
-    let asked_at = asked.at()?;
     for member in &members {
         let instance = member.instance.as_ref().and_then(|arn| shown.get(arn));
-        let decision = decide(&request, member, instance.copied(), asked_at);
+        let decision = if request.control == Control::Replace {
+            let asked_try = replaced.get(&member.index).copied().unwrap_or(0);
+            let next = control::replacement(&request, member, asked_try, instance.copied());
+            match next {
+                Replacement::Instance(step, outcome) => Decision { step, outcome },
+                Replacement::PlanAgain => replace::plan_again(member, ports.ledger).await?,
+            }
+        } else {
+            decide(&request, member, instance.copied(), asked_at)
+        };
         waiting += usize::from(decision.step == Step::Wait);
         if decision.step == Step::Call {
             calls.push((member.clone(), decision.outcome));
@@ -75,6 +102,7 @@ where
         }
     }
     let refused = carry_out(&request, asked_at, &calls, &ec2, &here.region, ports).await?;
+    withdraw(&calls, &refused, asked_at, ports.ledger).await?;
     for (member, outcome) in &calls {
         let id = member.instance.as_ref().map(|arn| arn.instance_id.as_str());
         match id.and_then(|id| refused.get(id)) {
@@ -217,6 +245,51 @@ fn refusal(error: &Ec2Error) -> (Outcome, String) {
     (outcome, error.to_string())
 }
 
+/// Takes the notes of those back that EC2 refused: what ends such an instance later is something else.
+async fn withdraw(
+    calls: &[(MemberRow, Outcome)],
+    refused: &Refusals,
+    asked_at: u64,
+    ledger: &impl Ledger,
+) -> Result<(), FunctionError> {
+    let is_refused = |member: &&MemberRow| {
+        let arn = member.instance.as_ref();
+        arn.is_some_and(|arn| refused.contains_key(&arn.instance_id))
+    };
+    for member in calls.iter().map(|(member, _)| member).filter(is_refused) {
+        let key = spawn_core::rows::member_key(&member.sweep_id, member.shards, member.index);
+        for _ in 0..TRIES_MAX {
+            let mut row: MemberRow = ledger::require(ledger, key.clone()).await?;
+            let is_ours = row.reaping.as_ref().is_some_and(|r| r.at == asked_at);
+            if !is_ours || row.state.is_ended() || row.instance != member.instance {
+                break;
+            }
+            row.reaping = None;
+            match ledger.commit(vec![row.replace()?]).await {
+                Ok(()) => break,
+                Err(LedgerError::Condition { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lanes of the sweep that may still launch something.
+async fn lanes_in_flight(
+    sweep: &SweepRow,
+    ledger: &impl Ledger,
+    now: u64,
+) -> Result<usize, FunctionError> {
+    let pk = sweep_pk(&sweep.sweep_id);
+    let lanes: Vec<LaneRow> = ledger::load_all(ledger, &pk, "LANE#").await?;
+    let mut count = 0;
+    for lane in &lanes {
+        count += usize::from(drain::in_flight(ledger, lane, now).await? == InFlight::Yes);
+    }
+    Ok(count)
+}
+
 /// Notes in a member's row that its instance is ended or stopped because somebody asked for it. False when the member has
 /// another instance by now.
 async fn announce(
@@ -225,8 +298,12 @@ async fn announce(
     member: &MemberRow,
     ledger: &impl Ledger,
 ) -> Result<bool, FunctionError> {
+    let reason = match request.control {
+        Control::Replace => ReapReason::Replaced,
+        _ => ReapReason::Asked,
+    };
     let reaping = Reaping {
-        reason: ReapReason::Asked,
+        reason,
         note: request.reason.clone(),
         at: asked_at,
     };

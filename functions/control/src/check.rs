@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use spawn_core::control::{self, Control, ControlRow, Found, Request, Way};
+use spawn_core::control::{self, Control, ControlRow, Found, Request, Target, Way};
 use spawn_core::errors::FunctionError;
-use spawn_core::ids::LaneId;
-use spawn_core::ledger::{Ledger, LedgerError, Versioned as _};
+use spawn_core::ids::{LaneId, SweepId};
+use spawn_core::ledger::{Condition, Ledger, LedgerError, Versioned as _, Write, path};
 use spawn_core::ports::{InAccounts, PROTECT_TAG, ShowInstances, WakeExecutions};
-use spawn_core::rows::Drain;
+use spawn_core::rows::{Drain, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::{drain, track};
 
@@ -32,6 +32,11 @@ where
         heed_protection(&request, &found, ports).await?;
     }
     let sweep_id = &found.sweep.sweep_id;
+    let mut resumed = None;
+    if way == Way::Resume {
+        let members = control::all_members(ports.ledger, &found.sweep).await?;
+        resumed = Some(control::resumable(&found.sweep, &members)?);
+    }
     record(&request, &found, asked, ports.ledger).await?;
     tracing::info!(%sweep_id, control = %request.control, target = %request.target, "control was asked for");
     let reason = reason(&request);
@@ -45,7 +50,11 @@ where
             track::wake(ports.ledger, ports.executions, sweep_id).await?;
             ("drain", Vec::new(), None)
         }
-        Way::Places => ("places", places(&found), None),
+        Way::Places => {
+            hold(&request, sweep_id, ports).await?;
+            ("places", places(&found), None)
+        }
+        Way::Resume => ("resume", Vec::new(), None),
         Way::Nothing(words) => ("nothing", Vec::new(), Some(words)),
     };
     Ok(json!({
@@ -53,8 +62,46 @@ where
         "way": way,
         "places": places,
         "reason": reason,
+        "members": resumed,
         "nothing_to_do": nothing,
     }))
+}
+
+/// Keeps a sweep that is stopped as a whole from launching, and lets one that is started launch again. Its execution and its
+/// lanes that wait are woken: they look at how things are.
+async fn hold<L, E, W>(
+    request: &Request,
+    sweep_id: &SweepId,
+    ports: &Ports<'_, L, E, W>,
+) -> Result<(), FunctionError>
+where
+    L: Ledger,
+    W: WakeExecutions,
+{
+    if !matches!(request.target, Target::Sweep(_)) {
+        return Ok(());
+    }
+    let stopped = path(&["stopped"]);
+    let (set, remove) = match request.control {
+        Control::Stop => (vec![(stopped, Value::from(reason(request)))], Vec::new()),
+        Control::Start => (Vec::new(), vec![stopped]),
+        _ => return Ok(()),
+    };
+    let live = [SweepStatus::Launching, SweepStatus::Running];
+    let live = live.iter().map(|status| Value::from(status.as_str()));
+    let write = Write::Update {
+        key: sweep_key(sweep_id),
+        set,
+        remove,
+        add: Vec::new(),
+        when: vec![Condition::In(path(&["status"]), live.collect())],
+    };
+    match ports.ledger.commit(vec![write]).await {
+        Ok(()) => track::wake(ports.ledger, ports.executions, sweep_id).await,
+        // It drains or is over: nothing of it is launched anyway.
+        Err(LedgerError::Condition { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Why a sweep is drained or a member ended, in its row.
@@ -62,6 +109,7 @@ pub(crate) fn reason(request: &Request) -> String {
     let what = match request.control {
         Control::Cancel => "cancelled by hand",
         Control::Replace => "replaced by hand",
+        Control::Stop => "stopped by hand",
         _ => "terminated by hand",
     };
     match &request.reason {
@@ -91,7 +139,11 @@ async fn record(
     ledger: &impl Ledger,
 ) -> Result<(), FunctionError> {
     let sweep_id = found.sweep.sweep_id.clone();
-    let row = ControlRow::asked(request, sweep_id, &asked.execution_arn, asked.at()?);
+    let mut row = ControlRow::asked(request, sweep_id, &asked.execution_arn, asked.at()?);
+    if request.control == Control::Replace {
+        let members = found.members.iter().flatten();
+        row.replaces = members.map(|m| (m.index, m.try_number())).collect();
+    }
     match ledger.commit(vec![row.create()?]).await {
         Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
         Err(error) => Err(error.into()),

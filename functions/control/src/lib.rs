@@ -8,6 +8,7 @@ mod act;
 mod check;
 mod extend;
 mod note;
+mod replace;
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -14,7 +14,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{self, Ledger as _, Stored as _};
 use spawn_core::ports::InstanceState;
-use spawn_core::rows::{InstanceRow, instance_key, sweep_pk};
+use spawn_core::rows::{InstanceRow, LaneRow, instance_key, lane_key, sweep_pk};
 use spawn_core::state::{MemberState, SweepStatus};
 
 const LANE: &str = "us-east-1.on-demand";
@@ -100,11 +100,23 @@ async fn running(lane: &str) -> (World, Vec<InstanceArn>) {
     let mut row = sweep(4, &[lane], None);
     row.status = SweepStatus::Running;
     let world = World::new(&row).await;
+    let instances = launched(&world).await;
+    (world, instances)
+}
+
+/// Launches the first batch; its instances run, and its launcher has ended.
+async fn launched(world: &World) -> Vec<InstanceArn> {
     let instances = world.launch_first_batch().await;
     for arn in &instances {
         world.cloud.put(arn, InstanceState::Running, None);
     }
-    (world, instances)
+    let lane = world.sweep().await.lanes[0].clone();
+    let key = lane_key(&world.sweep_id, &lane);
+    let mut lane: LaneRow = ledger::require(&world.ledger, key).await.unwrap();
+    lane.open_attempts.clear();
+    let rows = vec![lane.row().unwrap()];
+    world.ledger.put_all(rows).await.unwrap();
+    instances
 }
 
 async fn controls(world: &World) -> Vec<ControlRow> {
@@ -292,6 +304,159 @@ async fn members_get_more_time_once_however_often_the_step_is_repeated() {
 }
 
 #[tokio::test]
+async fn a_sweep_that_is_stopped_launches_nothing_until_it_is_started() {
+    let mut row = sweep(6, &[LANE], Some(4));
+    row.status = SweepStatus::Running;
+    row.completion_token = Some("end".to_owned());
+    let world = World::new(&row).await;
+    launched(&world).await;
+    let input = whole(&world, &json!({"reason": "lunch"}));
+    let output = run(&world, "stop", input.clone(), "a").await.unwrap();
+    assert_eq!(outcomes(&output), ["stopped 0-3", "held 4-5"]);
+    let stopped = world.sweep().await;
+    assert!(!stopped.may_launch() && !stopped.is_over(), "{stopped:?}");
+    assert_eq!(stopped.stopped.as_deref(), Some("stopped by hand: lunch"));
+    assert_eq!(world.executions.answers(), Vec::<Value>::new());
+    run(&world, "start", input, "b").await.unwrap();
+    assert!(world.sweep().await.may_launch());
+    // No lane launches any more: the one with members left is to be run again.
+    let answer = json!({"relaunch": true, "lanes": [LANE]});
+    assert_eq!(world.executions.answers(), [answer]);
+}
+
+#[tokio::test]
+async fn some_members_that_are_stopped_hold_nothing_back() {
+    let (world, _) = running(LANE).await;
+    let input = whole(&world, &json!({"member": "0-1"}));
+    run(&world, "stop", input, "a").await.unwrap();
+    assert!(world.sweep().await.may_launch());
+}
+
+#[tokio::test]
+async fn what_ec2_refuses_leaves_no_reason_behind() {
+    let (world, instances) = running(LANE).await;
+    world.cloud.refuse_to_stop(&instances[0]);
+    let input = whole(&world, &json!({"member": "0-1"}));
+    let output = run(&world, "stop", input, "a").await.unwrap();
+    assert_eq!(outcomes(&output), ["stopped 1", "refused 0"]);
+    let members = world.members().await;
+    assert_eq!(members[0].reaping, None);
+    assert!(members[1].reaping.is_some());
+}
+
+/// Replaces a member and answers the outcome; its instance is seen to end.
+async fn replace(world: &World, input: Value, name: &str) -> Vec<String> {
+    outcomes(&run(world, "replace", input, name).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_member_is_replaced_once_however_often_the_step_is_repeated() {
+    let (world, instances) = running(LANE).await;
+    let input = whole(&world, &json!({"member": 2, "reason": "slow disk"}));
+    for _ in 0..3 {
+        assert_eq!(replace(&world, input.clone(), "a").await, ["replaced 2"]);
+    }
+    let member = world.members().await.remove(2);
+    assert_eq!(
+        (member.state, member.instance),
+        (MemberState::Planned, None)
+    );
+    assert_eq!(member.tries.len(), 1);
+    let reason = member.tries[0].reason.clone().unwrap();
+    assert_eq!(reason, "a person asked for another one (slow disk)");
+    assert_eq!(world.sweep().await.retrying, 1);
+    assert_eq!(living(&world), 3);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    // The instance that is gone, by its id: its member's next one is not touched.
+    for control in ["replace", "terminate", "stop"] {
+        let named = json!({"instance_id": instances[2].instance_id});
+        let output = run(&world, control, named, "b").await.unwrap();
+        let words = output["outcome"].as_str().unwrap();
+        assert!(words.contains("earlier one of member 2"), "{words}");
+    }
+    assert_eq!(world.members().await[2].tries.len(), 1);
+}
+
+#[tokio::test]
+async fn the_last_member_is_replaced_before_its_sweep_could_be_over() {
+    let (world, instances) = running(LANE).await;
+    for arn in &instances[..3] {
+        world.cloud.put(arn, InstanceState::Terminated, None);
+    }
+    let others = whole(&world, &json!({"member": "0-2"}));
+    run(&world, "terminate", others, "a").await.unwrap();
+    let last = whole(&world, &json!({"member": 3}));
+    assert_eq!(replace(&world, last.clone(), "b").await, ["replaced 3"]);
+    assert!(!world.sweep().await.is_complete());
+    // One that has ended before is planned again, too, but not when all have.
+    let first = whole(&world, &json!({"member": 0}));
+    assert_eq!(replace(&world, first.clone(), "c").await, ["replaced 0"]);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    let (world, instances) = running(LANE).await;
+    for arn in &instances {
+        world.cloud.put(arn, InstanceState::Terminated, None);
+    }
+    let all = whole(&world, &json!({"member": "0-3"}));
+    run(&world, "terminate", all, "d").await.unwrap();
+    assert_eq!(replace(&world, first, "e").await, ["not_replaced 0"]);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn protected_members_are_replaced_by_force_only_and_complete_ones_never() {
+    let (world, instances) = running(LANE).await;
+    world.cloud.protect(&instances[1]);
+    let member = whole(&world, &json!({"member": 1}));
+    assert_eq!(replace(&world, member, "a").await, ["protected 1"]);
+    let forced = whole(&world, &json!({"member": 1, "force": true}));
+    assert_eq!(replace(&world, forced, "b").await, ["replaced 1"]);
+    let mut complete = world.members().await.remove(0);
+    complete.state = MemberState::Completed;
+    let rows = vec![complete.row().unwrap()];
+    world.ledger.put_all(rows).await.unwrap();
+    let member = whole(&world, &json!({"member": 0}));
+    assert_eq!(replace(&world, member, "c").await, ["had_completed 0"]);
+}
+
+#[tokio::test]
+async fn a_held_sweep_replaces_nothing_and_says_why() {
+    let (world, _) = running(LANE).await;
+    let mut row = world.sweep().await;
+    row.held = Some("too many failed".to_owned());
+    let rows = vec![row.row().unwrap()];
+    world.ledger.put_all(rows).await.unwrap();
+    let member = whole(&world, &json!({"member": 1}));
+    let error = run(&world, "replace", member, "a").await.unwrap_err();
+    assert!(error.to_string().contains("too many failed"), "{error}");
+}
+
+#[tokio::test]
+async fn an_ended_sweep_is_submitted_again_if_something_is_left_to_run() {
+    let mut row = sweep(3, &[LANE], None);
+    row.status = SweepStatus::Cancelled;
+    let world = World::new(&row).await;
+    let plan = check(&world, "resume", json!({}), "a").await;
+    assert_eq!(
+        (&plan["way"], &plan["members"]),
+        (&json!("resume"), &json!(3))
+    );
+    let mut members = world.members().await;
+    for member in &mut members {
+        member.state = MemberState::Completed;
+    }
+    let rows = members.iter().map(|member| member.row().unwrap());
+    world.ledger.put_all(rows.collect()).await.unwrap();
+    let asked = asked("resume", &whole(&world, &json!({})), "b");
+    let error = call(&world, json!({"check": asked}), NOW)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("every member has completed"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn each_control_is_refused_where_it_makes_no_sense() {
     use SweepStatus::{Completed, Draining, Launching, Planning, Running};
     for (control, status, part) in [
@@ -335,6 +500,7 @@ async fn a_control_that_died_anywhere_comes_to_the_same_end() {
         ("terminate", json!({"member": "0-3"})),
         ("stop", json!({})),
         ("extend", json!({"by": "1h"})),
+        ("replace", json!({"member": 1})),
     ] {
         for (call, name) in (0..30).flat_map(|call| [(call, "a"), (call, "b")]) {
             for when in [When::Before, When::After] {
@@ -355,6 +521,8 @@ async fn a_control_that_died_anywhere_comes_to_the_same_end() {
                 let is_right = match control {
                     "terminate" => all(MemberState::Reaped) && living(&world) == 0,
                     "stop" => all(MemberState::Stopped),
+                    // Whoever asks after that has nothing to replace.
+                    "replace" => members[1].tries.len() == 1 && living(&world) == 3,
                     // Two executions extend twice, unless the first one died too early.
                     _ => extended == HOUR || (name == "b" && extended == 2 * HOUR),
                 };

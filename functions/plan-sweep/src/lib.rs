@@ -6,6 +6,7 @@ mod look_up;
 mod names;
 mod prices;
 mod record;
+mod resume;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -120,6 +121,11 @@ where
     let started_at = clock::parse_iso(&input.started_at).ok_or_else(|| {
         FunctionError::Bug(format!("`{}` is not an ISO 8601 time", input.started_at))
     })?;
+    let naming = ports.deployment.naming.as_ref();
+    if let Some(sweep_id) = resume::asked(&input.input) {
+        let execution = &input.execution_arn;
+        return resume::resume(&sweep_id, execution, ports.ledger, naming, now).await;
+    }
     let defaults = &ports.deployment.defaults;
     let sweep = document::read(&input.input, ports.objects, defaults).await?;
     let sweep_id = SweepId::new(&sweep.name, &input.started_at, &input.execution_arn);
@@ -132,7 +138,6 @@ where
         notify_topic: ports.deployment.notify_topic.clone(),
         price_book: None,
     };
-    let naming = ports.deployment.naming.as_ref();
     let names = names::planned(ports.zones, naming, &sweep).await;
     let chosen = Box::pin(chosen(&sweep, ports, context, now)).await;
     let (names, (mut plan, context)) = match (names, chosen) {

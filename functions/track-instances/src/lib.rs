@@ -1,7 +1,7 @@
 //! track-instances: follows instances to their end. Events tell that something happened, the ledger and EC2 tell what.
 //!
-//! It is called in three ways: with a batch of events, by an execution that wants to be woken, and every minute to reconcile
-//! ledger and cloud, because all EC2 events are best effort (Amazon EventBridge, "Events from Amazon EC2").
+//! It is called with a batch of events, by an execution that wants to be woken or asks for how long it should wait still, and
+//! every minute to reconcile ledger and cloud, because all EC2 events are best effort (Amazon EventBridge, "Events from Amazon EC2").
 
 mod events;
 mod reconcile;
@@ -11,14 +11,17 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use spawn_core::account::Place;
+use spawn_core::control;
 use spawn_core::errors::FunctionError;
 use spawn_core::failure;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
-use spawn_core::ledger::Ledger;
+use spawn_core::ledger::{self, Ledger};
 use spawn_core::metrics::Measured;
+use spawn_core::overdue;
 use spawn_core::ports::{
     InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
 };
+use spawn_core::rows::{SweepRow, sweep_key};
 use spawn_core::track::{self, Applied, Waiting};
 
 pub use events::{Event, Message};
@@ -65,6 +68,8 @@ pub enum Input {
     Messages(Vec<Message>),
     /// An execution waits.
     Register(Register),
+    /// An execution has waited for as long as was planned, and asks for how long it is to wait still.
+    Overdue(SweepId),
     /// The schedule.
     Reconcile,
 }
@@ -73,7 +78,7 @@ impl Input {
     /// Reads the function's event.
     ///
     /// # Errors
-    /// When it is none of the three kinds.
+    /// When it is none of the four kinds.
     pub fn parse(event: &Value) -> Result<Self, FunctionError> {
         let wrong = |error: serde_json::Error| FunctionError::Bug(format!("the event: {error}"));
         if let Some(records) = event.get("Records").and_then(Value::as_array) {
@@ -84,11 +89,17 @@ impl Input {
                 .map(Self::Register)
                 .map_err(wrong);
         }
+        if let Some(sweep_id) = event.pointer("/overdue/sweep_id") {
+            return SweepId::deserialize(sweep_id)
+                .map(Self::Overdue)
+                .map_err(wrong);
+        }
         if event.get("reconcile").is_some() {
             return Ok(Self::Reconcile);
         }
         Err(FunctionError::Bug(
-            "the event is neither a batch of messages, nor `register`, nor `reconcile`".to_owned(),
+            "the event is neither a batch of messages, nor `register`, `overdue` or `reconcile`"
+                .to_owned(),
         ))
     }
 }
@@ -151,6 +162,14 @@ where
             )
             .await?;
             Ok(json!({}))
+        }
+        Input::Overdue(sweep_id) => {
+            let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(&sweep_id)).await?;
+            let members = control::all_members(ports.ledger, &sweep).await?;
+            let is_stopped = sweep.stopped.is_some() && sweep.goes_on();
+            let due_in_s = overdue::due_in_s(is_stopped, &members, now);
+            tracing::info!(%sweep_id, due_in_s, "sweep has lived for as long as was planned");
+            Ok(json!({"overdue": due_in_s.is_none(), "wait_s": due_in_s.unwrap_or(0)}))
         }
         Input::Reconcile => {
             let (answer, measured) = reconcile::all(ports, now).await?;

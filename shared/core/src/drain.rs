@@ -79,13 +79,46 @@ const SHOWN_MS_MAX: u64 = 30 * 1000;
 /// launcher any more.
 pub const LAUNCH_MS_MAX: u64 = launch::CALL_MS_MAX + SHOWN_MS_MAX;
 
-/// The attempts that a draining lane has under way.
+/// The attempts that a lane has under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InFlight {
     /// None.
     No,
     /// One that its launcher may still record, or EC2 may still show.
     Yes,
+}
+
+async fn open_attempts(
+    ledger: &impl Ledger,
+    lane: &LaneRow,
+) -> Result<Vec<AttemptRow>, LedgerError> {
+    let key_of = |open: &OpenAttempt| attempt_key(&lane.sweep_id, &lane.lane, *open);
+    let keys = lane.open_attempts.iter().map(key_of).collect();
+    ledger::require_all(ledger, keys).await
+}
+
+/// Until when an attempt may launch, or EC2 show what it launched (ms since 1970).
+fn in_flight_until(attempt: &AttemptRow) -> u64 {
+    let calls = attempt.calling_until.unwrap_or(0);
+    calls.max(attempt.unsettled_until).max(attempt.created_at) + SHOWN_MS_MAX
+}
+
+/// Whether a lane has attempts under way that may still launch.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn in_flight(
+    ledger: &impl Ledger,
+    lane: &LaneRow,
+    now: u64,
+) -> Result<InFlight, LedgerError> {
+    let attempts = open_attempts(ledger, lane).await?;
+    Ok(
+        match attempts.iter().any(|one| in_flight_until(one) > now) {
+            true => InFlight::Yes,
+            false => InFlight::No,
+        },
+    )
 }
 
 /// Closes the attempts of a draining lane whose launcher is gone, so that their slots are free and the count of the living is
@@ -102,13 +135,7 @@ pub async fn close_abandoned_attempts(
     if lane.open_attempts.is_empty() {
         return Ok(InFlight::No);
     }
-    let key_of = |open: &OpenAttempt| attempt_key(&lane.sweep_id, &lane.lane, *open);
-    let keys = lane.open_attempts.iter().map(key_of).collect();
-    let mut attempts: Vec<AttemptRow> = ledger::require_all(ledger, keys).await?;
-    let in_flight_until = |attempt: &AttemptRow| {
-        let calls = attempt.calling_until.unwrap_or(0);
-        calls.max(attempt.unsettled_until).max(attempt.created_at) + SHOWN_MS_MAX
-    };
+    let mut attempts = open_attempts(ledger, lane).await?;
     if attempts.iter().any(|one| in_flight_until(one) > now) {
         return Ok(InFlight::Yes);
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::errors::FunctionError;
 use crate::ids::SweepId;
-use crate::launch::while_launching;
+use crate::launch::while_going_on;
 use crate::ledger::{self, Ledger, LedgerError, Write, path};
 use crate::policy::OnFailure;
 use crate::ports::WatchExecutions;
@@ -66,7 +66,7 @@ pub async fn enforce(
             set: vec![(path(&["held"]), Value::from(enough.reason.as_str()))],
             remove: Vec::new(),
             add: Vec::new(),
-            when: while_launching(),
+            when: while_going_on(),
         };
         match ledger.commit(vec![hold]).await {
             // Held already, or drained.

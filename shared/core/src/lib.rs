@@ -23,6 +23,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod metrics;
 pub mod money;
+pub mod overdue;
 pub mod page;
 pub mod pattern;
 pub mod plan;

@@ -14,6 +14,7 @@
 use crate::ending::EndCode;
 use crate::ledger::{Expect, LedgerError, Stored as _, Versioned as _, Write, path};
 use crate::policy::Retries;
+use crate::reap::{ReapReason, Reaping};
 use crate::rows::{BatchRow, LaneRow, MemberRow, RetryRow, Try, sweep_key};
 use crate::state::MemberState;
 
@@ -36,6 +37,17 @@ pub fn is_left(member: &MemberRow, retries: Retries) -> bool {
     } else {
         code.is_failure() && used(EndCode::is_failure) < retries.failure
     }
+}
+
+/// Whether a member has ended because a person wants another instance for it: then it is tried again whatever its retries. Not
+/// if its program came to a good end meanwhile.
+#[must_use]
+pub fn is_replaced(member: &MemberRow) -> bool {
+    let asked = |reaping: &Reaping| reaping.reason == ReapReason::Replaced;
+    member.state.is_ended()
+        && member.state != MemberState::Completed
+        && !member.live
+        && member.reaping.as_ref().is_some_and(asked)
 }
 
 /// The member as it is before it is launched again: planned, with what became of it so far among its tries. Of a member that

@@ -19,8 +19,8 @@ use crate::ports::{CloudInstance, InAccounts, ListInstances, WakeExecutions};
 use crate::reap::deadline;
 use crate::retry;
 use crate::rows::{
-    InstanceRow, MemberRow, OnComplete, ProgramRow, RetryRow, SlotRow, SweepRow, count_move,
-    instance_key, member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
+    InstanceRow, LaneRow, MemberRow, OnComplete, ProgramRow, RetryRow, SlotRow, SweepRow,
+    count_move, instance_key, member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
 };
 use crate::state::{MemberState, SweepStatus};
 
@@ -148,9 +148,9 @@ async fn apply_chunk(
             {
                 to_stop.push((before.lane.place(), instance.instance.clone()));
             }
-            if retry::is_left(&after, sweep.retries)
+            if (retry::is_left(&after, sweep.retries) || retry::is_replaced(&after))
                 && !before.state.is_ended()
-                && sweep.may_launch()
+                && sweep.goes_on()
             {
                 // Whether a try is left is decided in the transaction that ends this one, so it is decided once.
                 after = retry::planned_again(&after);
@@ -247,13 +247,13 @@ impl Changes {
         *self.counters.entry(counter).or_insert(0) += by;
     }
 
-    /// The write to the sweep's row. Members are tried again only while it launches: a drain or a hold that came meanwhile
+    /// The write to the sweep's row. Members are tried again only while it goes on: a drain or a hold that came meanwhile
     /// makes the transaction fail, and what was seen is judged anew.
     fn write(mut self, sweep_id: &SweepId) -> Option<Write> {
         let mut when = Vec::new();
         if self.retried > 0 {
             self.by(path(&["retrying"]), self.retried);
-            when = launch::while_launching();
+            when = launch::while_going_on();
         }
         let changed = self.counters.into_iter().filter(|(_, by)| *by != 0);
         let add: Vec<(Path, i64)> = changed.collect();
@@ -381,12 +381,23 @@ async fn completion(ledger: &impl Ledger, sweep: &SweepRow) -> Result<Option<Val
     if sweep.is_over() {
         return Ok(Some(json!({"relaunch": false})));
     }
-    if sweep.retrying <= 0 || !sweep.may_launch() {
+    let planned = sweep.counts.of(MemberState::Planned);
+    if planned <= 0 || !sweep.may_launch() {
         return Ok(None);
     }
-    let rows: Vec<RetryRow> =
-        ledger::load_all(ledger, &sweep_pk(&sweep.sweep_id), "RETRY#").await?;
-    let lanes: BTreeSet<LaneId> = rows.into_iter().map(|row| row.lane).collect();
+    let pk = sweep_pk(&sweep.sweep_id);
+    let mut lanes = BTreeSet::new();
+    if sweep.retrying > 0 {
+        let rows: Vec<RetryRow> = ledger::load_all(ledger, &pk, "RETRY#").await?;
+        lanes.extend(rows.into_iter().map(|row| row.lane));
+    }
+    // Who waits for the end has seen every lane end: those with members left ended because the sweep was stopped, and it
+    // has been started again.
+    if planned > sweep.retrying {
+        let rows: Vec<LaneRow> = ledger::load_all(ledger, &pk, "LANE#").await?;
+        let left = rows.into_iter().filter(|lane| lane.pending > 0);
+        lanes.extend(left.map(|row| row.lane));
+    }
     // None when a launcher has taken them all meanwhile.
     Ok((!lanes.is_empty()).then(|| json!({"relaunch": true, "lanes": lanes})))
 }

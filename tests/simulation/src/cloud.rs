@@ -37,6 +37,7 @@ pub(crate) struct State {
     unreachable: BTreeSet<Place>,
     protected: BTreeSet<String>,
     without_capacity: BTreeSet<String>,
+    not_to_stop: BTreeSet<String>,
     errors: Vec<Ec2Error>,
     room: Option<usize>,
     pools: BTreeMap<String, usize>,
@@ -147,6 +148,12 @@ impl Cloud {
     #[must_use]
     pub fn is_protected(&self, arn: &InstanceArn) -> bool {
         self.state().protected.contains(&arn.instance_id)
+    }
+
+    /// From now on EC2 refuses to stop this instance.
+    pub fn refuse_to_stop(&self, arn: &InstanceArn) {
+        let id = arn.instance_id.clone();
+        self.state().not_to_stop.insert(id);
     }
 
     /// From now on there is no capacity to start this instance.
@@ -462,6 +469,12 @@ impl EndInstances for Cloud {
 impl StopInstances for Cloud {
     async fn stop(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
         self.call(region, |state, place| {
+            if let Some(id) = instance_ids
+                .iter()
+                .find(|id| state.not_to_stop.contains(*id))
+            {
+                return Err(Ec2Error::Refused(format!("UnsupportedOperation: {id}")));
+            }
             state.put_ids(place, instance_ids, InstanceState::Stopped);
             Ok(())
         })

@@ -171,6 +171,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         on_failure: OnFailure::Continue,
         tolerated_failures: 0,
         held: None,
+        stopped: None,
         completion_token: None,
         drain: None,
         budget: None,

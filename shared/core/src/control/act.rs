@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::input::Request;
+use super::input::{Request, Target};
 use super::name::Control;
 use crate::ids::Market;
 use crate::ports::{InstanceState, ShownInstance};
@@ -43,6 +43,14 @@ pub enum Outcome {
     Extended,
     /// It has no instance yet.
     NotLaunched,
+    /// It is not launched until its sweep is started.
+    Held,
+    /// It gets another instance.
+    Replaced,
+    /// Its instance was ended, and it gets no other.
+    NotReplaced,
+    /// Its program had come to a good end.
+    HadCompleted,
     /// Its instance had ended by itself.
     HadEnded,
     /// Its instance bears the tag that protects it.
@@ -71,12 +79,17 @@ impl Outcome {
                 "left running: EC2 does not stop a one-time spot instance; spawn-terminate ends it, and so does its ttl",
             ),
             Self::NotLaunched => Some("it has no instance"),
+            Self::Held => Some("it is launched when the sweep is started by spawn-start"),
             Self::NoTtl => {
                 Some("it has no ttl: nothing ends it but its own end, a drain or spawn-terminate")
             }
             Self::NoCapacity => Some("it stays stopped: start it again later"),
             Self::HadMoreTime => Some("its time ends later than that already"),
             Self::HadEnded => Some("its instance was gone already"),
+            Self::NotReplaced => {
+                Some("its sweep launches nothing more: it was drained, held, stopped, or is over")
+            }
+            Self::HadCompleted => Some("its program had ended well: there is nothing to do again"),
             Self::Terminated
             | Self::Terminating
             | Self::Stopped
@@ -84,6 +97,7 @@ impl Outcome {
             | Self::Running
             | Self::Starting
             | Self::Extended
+            | Self::Replaced
             | Self::Refused => None,
         }
     }
@@ -109,14 +123,21 @@ pub fn decide(
 ) -> Decision {
     let decision = |step, outcome| Decision { step, outcome };
     if member.instance.is_none() {
-        return decision(Step::Done, Outcome::NotLaunched);
+        let is_held =
+            request.control == Control::Stop && matches!(request.target, Target::Sweep(_));
+        let outcome = if is_held {
+            Outcome::Held
+        } else {
+            Outcome::NotLaunched
+        };
+        return decision(Step::Done, outcome);
     }
     let is_ours = member
         .reaping
         .as_ref()
         .is_some_and(|reaping| reaping.at >= asked_at);
     let gone = match request.control {
-        Control::Terminate | Control::Replace if is_ours => Outcome::Terminated,
+        Control::Terminate if is_ours => Outcome::Terminated,
         _ => Outcome::HadEnded,
     };
     let Some(ShownInstance {
@@ -126,9 +147,7 @@ pub fn decide(
     else {
         // EC2's answers may be behind by some seconds; the ledger knows of the launch.
         return match (member.live, request.control) {
-            (true, Control::Terminate | Control::Replace) => {
-                decision(Step::Call, Outcome::Terminating)
-            }
+            (true, Control::Terminate) => decision(Step::Call, Outcome::Terminating),
             (true, _) => decision(Step::Wait, Outcome::Starting),
             (false, _) => decision(Step::Done, gone),
         };
@@ -137,7 +156,7 @@ pub fn decide(
         return decision(Step::Done, gone);
     }
     match request.control {
-        Control::Terminate | Control::Replace => {
+        Control::Terminate => {
             if *protected && !request.force {
                 decision(Step::Done, Outcome::Protected)
             } else {
@@ -157,10 +176,12 @@ pub fn decide(
             InstanceState::Stopping => decision(Step::Wait, Outcome::Stopping),
             _ => decision(Step::Call, Outcome::Starting),
         },
-        // These ask nothing of EC2.
-        Control::Cancel | Control::Extend | Control::Resume | Control::Status => {
-            decision(Step::Done, Outcome::Running)
-        }
+        // These ask nothing of EC2, or are decided elsewhere.
+        Control::Cancel
+        | Control::Extend
+        | Control::Replace
+        | Control::Resume
+        | Control::Status => decision(Step::Done, Outcome::Running),
     }
 }
 
@@ -235,7 +256,6 @@ fn shortened(members: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Target;
     use crate::ids::SweepId;
     use crate::ports::CloudInstance;
     use crate::reap::{ReapReason, Reaping};
@@ -354,7 +374,11 @@ mod tests {
         ended.live = false;
         assert_eq!(decided(Control::Terminate, &ended).step, Step::Done);
         ended.instance = None;
-        assert_eq!(decided(Control::Stop, &ended).outcome, Outcome::NotLaunched);
+        assert_eq!(decided(Control::Stop, &ended).outcome, Outcome::Held);
+        assert_eq!(
+            decided(Control::Start, &ended).outcome,
+            Outcome::NotLaunched
+        );
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Way {
     Drain,
     /// Each place of the sweep is looked at, and what is meant there is acted on.
     Places,
+    /// The sweep is submitted again, for those of its members that did not complete.
+    Resume,
     /// There is nothing to do, for this reason.
     Nothing(String),
 }
@@ -26,6 +28,9 @@ pub fn admit(request: &Request, found: &Found) -> Result<Way, FunctionError> {
     let sweep = &found.sweep;
     let is_whole = matches!(request.target, Target::Sweep(_));
     let refuse = |words: &str| Err(not_allowed(request.control, sweep, words));
+    if let Some(words) = found.is_former() {
+        return Ok(Way::Nothing(words));
+    }
     match (request.control, Phase::of(sweep.status)) {
         (Control::Cancel, Phase::Over) => Ok(Way::Nothing(over(sweep))),
         (Control::Cancel, _) => Ok(Way::Drain),
@@ -47,9 +52,12 @@ pub fn admit(request: &Request, found: &Found) -> Result<Way, FunctionError> {
         (Control::Start | Control::Extend, Phase::Over) => {
             refuse("what is left of its instances is only ended")
         }
-        (Control::Replace, Phase::Live) => Ok(Way::Places),
+        (Control::Replace, Phase::Live) => match &sweep.held {
+            Some(held) => refuse(&format!("it launches nothing more, because {held}")),
+            None => Ok(Way::Places),
+        },
         (Control::Replace, Phase::Draining | Phase::Over) => refuse("it launches nothing more"),
-        (Control::Resume, Phase::Over) => Ok(Way::Places),
+        (Control::Resume, Phase::Over) => Ok(Way::Resume),
         (Control::Resume, Phase::Planning | Phase::Live) => refuse("its members still run"),
         (Control::Resume, Phase::Draining) => {
             refuse("it is being drained; resume it when it is over")

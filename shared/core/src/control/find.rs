@@ -18,6 +18,27 @@ pub struct Found {
     pub instance: Option<InstanceRow>,
 }
 
+impl Found {
+    /// That the instance which was named is its member's no more, in words: what is asked of it is not done to the one that the
+    /// member has now.
+    #[must_use]
+    pub fn is_former(&self) -> Option<String> {
+        let named = &self.instance.as_ref()?.instance;
+        let member = self.members.as_deref().and_then(<[_]>::first)?;
+        if member.instance.as_ref() == Some(named) {
+            return None;
+        }
+        let now = match &member.instance {
+            Some(arn) => format!("has {} now", arn.instance_id),
+            None => "waits for another one".to_owned(),
+        };
+        Some(format!(
+            "instance {} was an earlier one of member {}, which {now}",
+            named.instance_id, member.index
+        ))
+    }
+}
+
 /// Finds what `target` names. An instance that is named by its id alone is looked for in every region of `account`, in one
 /// read of the ledger.
 ///

@@ -11,6 +11,7 @@
 
 mod act;
 mod admit;
+mod again;
 mod extend;
 mod find;
 mod input;
@@ -23,6 +24,10 @@ mod view;
 
 pub use act::{Decision, Group, Outcome, Outcomes, Step, decide};
 pub use admit::{Way, admit};
+pub use again::{
+    AGAIN_MEMBERS_MAX, Replacement, is_resumed, lane_again, lanes_to_launch, launch_again,
+    plan_again, reopen, replace_ended, replacement, resumable,
+};
 pub use extend::{ExtendedRow, extended, extension_block, extension_key};
 pub use find::{Found, account_of, all_members, find};
 pub use input::{Extension, MemberName, Request, Target, parse};

@@ -1,5 +1,7 @@
 //! Who did what to a sweep, and when.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,6 +27,9 @@ pub struct ControlRow {
     pub target: String,
     /// With what, in words, when there is something to say.
     pub with: Option<String>,
+    /// The tries, by member, whose instances are to be replaced.
+    #[serde(default)]
+    pub replaces: BTreeMap<u32, u32>,
     /// Why, in the words of who asked.
     pub reason: Option<String>,
     /// What came of it; `None` while it goes on, or when it failed.
@@ -65,6 +70,7 @@ impl ControlRow {
             control: request.control,
             target: request.target.to_string(),
             with: (!with.is_empty()).then(|| with.join(", ")),
+            replaces: BTreeMap::new(),
             reason: request.reason.clone(),
             outcome: None,
             done_at: None,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::record::ControlRow;
 use super::view;
 use crate::clock;
+use crate::money::MicroDollars;
 use crate::rows::{InstanceRow, LaneRow, MemberRow, SweepRow};
 use crate::settle;
 use crate::state::MemberState;
@@ -42,7 +43,10 @@ pub fn status_of_sweep(
         "drained_because",
         json!(sweep.drain.as_ref().map(|d| &d.reason)),
     );
+    put("held_because", json!(sweep.held));
+    put("stopped_because", json!(sweep.stopped));
     put("execution_arn", json!(sweep.execution_arn));
+    put("cost", cost(sweep, members, now));
     put("by_region", view::by_region(members));
     for (name, value) in pace(sweep, members, now) {
         put(&name, value);
@@ -177,6 +181,37 @@ fn pace(sweep: &SweepRow, members: &[MemberRow], now: u64) -> Map<String, Value>
         json!(latest.map(clock::format_iso)),
     );
     pace
+}
+
+/// What the sweep has cost until now, by the prices of its launches, and what it may still cost; `unpriced` instances are in
+/// none of the amounts. cost-guard adds what spot prices and its forecast say, as it last saw them.
+fn cost(sweep: &SweepRow, members: &[MemberRow], now: u64) -> Value {
+    let until = sweep.ended_at.unwrap_or(now);
+    let mut so_far = MicroDollars::ZERO;
+    let mut unpriced = 0_u32;
+    let mut instances = 0_u32;
+    for spent in members.iter().flat_map(|member| &member.spent) {
+        instances += 1;
+        match spent.bill(&[], until) {
+            Ok(Some(bill)) => so_far = so_far.checked_add(bill.total).unwrap_or(so_far),
+            Ok(None) | Err(_) => unpriced += 1,
+        }
+    }
+    let is_unknown = instances > 0 && instances == unpriced;
+    let committed = MicroDollars(sweep.charged.saturating_sub(sweep.billed).max(0));
+    json!({
+        "so_far": (!is_unknown).then(|| so_far.to_string()),
+        "committed": committed.to_string(),
+        "budget": sweep.budget.map(|budget| budget.to_string()),
+        "instances": instances,
+        "unpriced": unpriced,
+        "last_assessed": sweep.cost.as_ref().map(|cost| json!({
+            "at": clock::format_iso(cost.at),
+            "accrued": cost.accrued.to_string(),
+            "forecast": cost.forecast.to_string(),
+            "burn_per_hour": cost.burn_per_hour.to_string(),
+        })),
+    })
 }
 
 /// Members that run for the longest time.

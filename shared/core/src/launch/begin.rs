@@ -186,8 +186,15 @@ fn take_slots(sweep: &SweepRow, slots: &BTreeMap<Region, i64>) -> Write {
     }
 }
 
-/// What must hold of a sweep's row for a write that leads to a launch: that nothing keeps it from launching.
-pub(crate) fn while_launching() -> Vec<Condition> {
+/// What must hold of a sweep's row for a launch: that nothing keeps it from launching.
+fn while_launching() -> Vec<Condition> {
+    let mut when = while_going_on();
+    when.push(Condition::Missing(path(&["stopped"])));
+    when
+}
+
+/// What must hold of a sweep's row for a write that leads to a launch, now or once the sweep is started again.
+pub(crate) fn while_going_on() -> Vec<Condition> {
     let statuses = [SweepStatus::Launching, SweepStatus::Running];
     vec![
         Condition::In(

@@ -24,7 +24,7 @@ pub use backoff::{backoff_ms, wait_s};
 pub use begin::{
     CALL_MS_MAX, begin, call_again, tags, template_name, template_name_at, template_of,
 };
-pub(crate) use begin::{slot_change, while_launching};
+pub(crate) use begin::{slot_change, while_going_on};
 pub use close::{Aftermath, Closing, close, give_up, to_give_up};
 pub use ladder::{Step, ladder, rung};
 pub use pools::{DRY_MS, DryPools, dried};

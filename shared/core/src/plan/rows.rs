@@ -209,6 +209,7 @@ fn sweep_row(
         on_failure: sweep.on_failure,
         tolerated_failures: sweep.tolerated_failures.of(members),
         held: None,
+        stopped: None,
         lanes,
         completion_token: None,
         drain: None,

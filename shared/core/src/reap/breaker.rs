@@ -40,7 +40,8 @@ fn rests_on_absence(reason: ReapReason) -> bool {
         | ReapReason::OverBudget
         | ReapReason::Ttl
         | ReapReason::Idle
-        | ReapReason::Asked => false,
+        | ReapReason::Asked
+        | ReapReason::Replaced => false,
     }
 }
 

@@ -79,7 +79,8 @@ pub fn mark_tag(reason: ReapReason) -> Option<&'static str> {
         | ReapReason::Ttl
         | ReapReason::Idle
         | ReapReason::BootFailed
-        | ReapReason::Asked => None,
+        | ReapReason::Asked
+        | ReapReason::Replaced => None,
     }
 }
 

@@ -28,11 +28,13 @@ pub enum ReapReason {
     Orphan,
     /// A person asked for it.
     Asked,
+    /// A person asked for another one for its member.
+    Replaced,
 }
 
 impl ReapReason {
     /// All reasons, those that leave the least doubt first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Completed,
         Self::Draining,
         Self::OverBudget,
@@ -42,6 +44,7 @@ impl ReapReason {
         Self::BootFailed,
         Self::Orphan,
         Self::Asked,
+        Self::Replaced,
     ];
 
     /// The name in the ledger, in logs and as a metric's dimension.
@@ -57,6 +60,7 @@ impl ReapReason {
             Self::BootFailed => "boot_failed",
             Self::Orphan => "orphan",
             Self::Asked => "asked",
+            Self::Replaced => "replaced",
         }
     }
 
@@ -70,7 +74,9 @@ impl ReapReason {
             Self::OverBudget => EndCode::ReapedBudget,
             Self::Draining => EndCode::ReapedDrain,
             Self::BootFailed => EndCode::BootFailed,
-            Self::Completed | Self::Zombie | Self::Orphan | Self::Asked => EndCode::ReapedByRequest,
+            Self::Completed | Self::Zombie | Self::Orphan | Self::Asked | Self::Replaced => {
+                EndCode::ReapedByRequest
+            }
         }
     }
 
@@ -87,6 +93,7 @@ impl ReapReason {
             Self::BootFailed => "it never reported after its launch",
             Self::Orphan => "no row of the ledger knew it",
             Self::Asked => "a person asked for it",
+            Self::Replaced => "a person asked for another one",
         }
     }
 }

@@ -127,6 +127,9 @@ pub struct SweepRow {
     /// Why nothing more is launched though the sweep is not drained, if so.
     #[serde(default)]
     pub held: Option<String>,
+    /// Why nothing is launched until somebody starts the sweep again, if so. Written by the function `control`.
+    #[serde(default)]
+    pub stopped: Option<String>,
     /// The token of the execution that waits for the end. Written by track-instances.
     pub completion_token: Option<String>,
     /// Why it drains, if it does.
@@ -180,6 +183,12 @@ impl SweepRow {
     /// Whether instances may be launched.
     #[must_use]
     pub fn may_launch(&self) -> bool {
+        self.goes_on() && self.stopped.is_none()
+    }
+
+    /// Whether instances may be launched now, or once the sweep is started again.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
         self.status.may_launch() && self.held.is_none()
     }
 
@@ -191,13 +200,14 @@ impl SweepRow {
             + self.counts.of(MemberState::Reaped)
     }
 
-    /// Whether nothing more will happen to the sweep's members: all have ended, or it is drained and none lives.
+    /// Whether nothing more will happen to the sweep's members: all have ended, or it is drained or held and none lives. One
+    /// that is stopped waits for its start.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let under_way = self.counts.of(MemberState::Launching)
             + self.counts.of(MemberState::Running)
             + self.counts.of(MemberState::Stopped);
-        self.is_complete() || (!self.may_launch() && self.live <= 0 && under_way == 0)
+        self.is_complete() || (!self.goes_on() && self.live <= 0 && under_way == 0)
     }
 
     /// How many more instances may be launched now in `region`.

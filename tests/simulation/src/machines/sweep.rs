@@ -88,19 +88,29 @@ async fn await_last_member(
     sweep_id: &str,
 ) -> Result<Value, TaskError> {
     let machine = &*SWEEP;
-    let timeout = plan["timeout_s"].as_u64().map(|seconds| seconds * 1_000);
-    let function = Function::TrackInstances;
-    let done = plane
-        .call_with_token(machine, "Await the Last Member", function, timeout, |token| {
-            json!({"register": {"kind": "completion", "sweep_id": sweep_id, "task_token": token}})
-        })
-        .await;
-    if let Err(error) = &done.result
-        && error.name == "States.Timeout"
-    {
-        plane.enter(machine, "Sweep Is Overdue").await;
+    let mut timeout_s = plan["timeout_s"].as_u64();
+    loop {
+        let timeout = timeout_s.map(|seconds| seconds * 1_000);
+        let function = Function::TrackInstances;
+        let done = plane
+            .call_with_token(machine, "Await the Last Member", function, timeout, |token| {
+                json!({"register": {"kind": "completion", "sweep_id": sweep_id, "task_token": token}})
+            })
+            .await;
+        match &done.result {
+            Err(error) if error.name == "States.Timeout" => {}
+            _ => return done.result,
+        }
+        let state = "Ask Whether It Is Overdue";
+        let payload = json!({"overdue": {"sweep_id": sweep_id}});
+        let asked = plane.call(machine, state, function, payload).await.result?;
+        plane.enter(machine, "Is It Overdue?").await;
+        if asked["overdue"] == json!(true) {
+            plane.enter(machine, "Sweep Is Overdue").await;
+            return done.result;
+        }
+        timeout_s = asked["wait_s"].as_u64();
     }
-    done.result
 }
 
 async fn launch_lanes(plane: &Arc<Plane>, lanes: &Value, sweep_id: &str) -> Result<(), TaskError> {

@@ -1,0 +1,57 @@
+//! Another instance for a member: the old one is ended, and the transaction that sees its end plans the member again. One that
+//! has ended before is planned again here.
+
+use std::collections::BTreeMap;
+
+use spawn_core::control::{ControlRow, Decision, Outcome, Step, control_key, replace_ended};
+use spawn_core::errors::FunctionError;
+use spawn_core::ledger::{self, Ledger, LedgerError};
+use spawn_core::rows::{MemberRow, SweepRow, sweep_key};
+
+use crate::Asked;
+
+/// How often the rows are read again when another writer was faster.
+const TRIES_MAX: u32 = 8;
+
+/// The tries whose instances are to be replaced, by member, as they were when the request was accepted: a repeat that finds
+/// the next try has nothing to do.
+pub(crate) async fn asked_tries(
+    asked: &Asked,
+    sweep: &SweepRow,
+    asked_at: u64,
+    ledger: &impl Ledger,
+) -> Result<BTreeMap<u32, u32>, FunctionError> {
+    let key = control_key(&sweep.sweep_id, asked_at, &asked.execution_arn);
+    let row: ControlRow = ledger::require(ledger, key).await?;
+    Ok(row.replaces)
+}
+
+/// Plans a member again that has ended, unless its sweep launches nothing more.
+pub(crate) async fn plan_again(
+    member: &MemberRow,
+    ledger: &impl Ledger,
+) -> Result<Decision, FunctionError> {
+    let done = |outcome| Decision {
+        step: Step::Done,
+        outcome,
+    };
+    for _ in 0..TRIES_MAX {
+        let sweep: SweepRow = ledger::require(ledger, sweep_key(&member.sweep_id)).await?;
+        let now: MemberRow = ledger::require(ledger, sweep.member_key(member.index)).await?;
+        if now.try_number() > member.try_number() {
+            return Ok(done(Outcome::Replaced));
+        }
+        if !sweep.goes_on() || sweep.is_complete() {
+            return Ok(done(Outcome::NotReplaced));
+        }
+        match ledger.commit(replace_ended(&sweep, &now)?).await {
+            Ok(()) => return Ok(done(Outcome::Replaced)),
+            Err(LedgerError::Condition { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(FunctionError::Conflict(format!(
+        "sweep {} changed {TRIES_MAX} times while member {} was planned again",
+        member.sweep_id, member.index
+    )))
+}
