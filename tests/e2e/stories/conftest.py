@@ -132,7 +132,8 @@ class Stack:
         alive = [i for i, d in instances.items() if d["State"]["Name"] not in ("shutting-down", "terminated")]
         assert alive == []
         members = self.members(sweep)
-        of_members = [m["instance"].rsplit("/", 1)[1] for m in members if m.get("instance")]
+        tries = [one for member in members for one in [member, *member.get("tries", [])]]
+        of_members = [one["instance"].rsplit("/", 1)[1] for one in tries if one.get("instance")]
         assert sorted(of_members) == sorted(instances), "every instance has one member, every member's instance exists"
         meta = self.meta(sweep)
         assert meta["live"] == 0
