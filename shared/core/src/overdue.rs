@@ -74,7 +74,10 @@ mod tests {
             state: MemberState::Planned,
             ..member()
         };
-        assert_eq!(due_in_s(false, &[planned.clone()], HOUR_MS), None);
+        assert_eq!(
+            due_in_s(false, std::slice::from_ref(&planned), HOUR_MS),
+            None
+        );
         assert_eq!(due_in_s(true, &[planned], HOUR_MS), Some(24 * 3600));
     }
 }

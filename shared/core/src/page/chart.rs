@@ -49,49 +49,51 @@ impl Chart {
         let most = self.most.max(1);
         for amount in [0, most / 2, most] {
             let y = self.y(amount);
-            let _ = write!(
+            write!(
                 html,
                 "<path d=\"M{LEFT} {y}H{WIDTH}\" stroke=\"#d5dbdb\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\" fill=\"#5f6b7a\">{}</text>",
                 LEFT - 6,
                 y + 4,
                 escape(&(self.words)(amount))
-            );
+            ).unwrap_or_default();
         }
         let span = duration(self.until - self.from);
         for (x, anchor, words) in [(LEFT, "start", "start"), (WIDTH, "end", span.as_str())] {
-            let _ = write!(
+            write!(
                 html,
                 "<text x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\" fill=\"#5f6b7a\">{words}</text>",
                 HEIGHT - 4
-            );
+            )
+            .unwrap_or_default();
         }
         for line in lines {
             let mut path = String::new();
             for (number, (at, amount)) in line.points.iter().enumerate() {
                 let command = if number == 0 { 'M' } else { 'L' };
-                let _ = write!(path, "{command}{} {}", self.x(*at), self.y(*amount));
+                write!(path, "{command}{} {}", self.x(*at), self.y(*amount)).unwrap_or_default();
             }
             let dashes = if line.is_dashed {
                 " stroke-dasharray=\"4 3\""
             } else {
                 ""
             };
-            let _ = write!(
+            write!(
                 html,
                 "<path class=\"line\" d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"{dashes}/>",
                 line.colour
-            );
+            ).unwrap_or_default();
         }
         html.push_str("</svg><p class=\"legend\">");
         for line in lines {
             let last = line.points.last().map_or(0, |(_, amount)| *amount);
-            let _ = write!(
+            write!(
                 html,
                 "<span style=\"color:{}\">{} {}</span> ",
                 line.colour,
                 line.name,
                 escape(&(self.words)(last))
-            );
+            )
+            .unwrap_or_default();
         }
         html.push_str("</p>");
         html

@@ -51,13 +51,13 @@ pub(super) fn draw(members: &[MemberRow]) -> String {
     if members.len() <= WITH_WORDS {
         for (number, member) in members.iter().enumerate() {
             let (x, y) = place(number);
-            let _ = write!(
+            write!(
                 html,
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\" fill=\"{}\"><title>{}</title></rect>",
                 colour(member.state),
                 escape(&words(member)),
                 size = side - 1,
-            );
+            ).unwrap_or_default();
         }
     } else {
         for state in BY_URGENCY {
@@ -66,11 +66,11 @@ pub(super) fn draw(members: &[MemberRow]) -> String {
                 if urgent(square) == state {
                     let (x, y) = place(number);
                     let size = side - 1;
-                    let _ = write!(path, "M{x} {y}h{size}v{size}h-{size}z");
+                    write!(path, "M{x} {y}h{size}v{size}h-{size}z").unwrap_or_default();
                 }
             }
             if !path.is_empty() {
-                let _ = write!(html, "<path d=\"{path}\" fill=\"{}\"/>", colour(state));
+                write!(html, "<path d=\"{path}\" fill=\"{}\"/>", colour(state)).unwrap_or_default();
             }
         }
     }

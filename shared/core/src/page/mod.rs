@@ -85,7 +85,7 @@ pub fn list(listed: &Value, links: &Links) -> String {
         let counts: Vec<String> = counts
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
-        let _ = write!(
+        write!(
             rows,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             links.to(Some(of("sweep_id")), of("sweep_id")),
@@ -94,7 +94,8 @@ pub fn list(listed: &Value, links: &Links) -> String {
             escape(of("project")),
             escape(&counts.join(", ")),
             escape(of("started_at")),
-        );
+        )
+        .unwrap_or_default();
     }
     if rows.is_empty() {
         return "<p>There is no sweep yet.</p>".to_owned();
@@ -138,11 +139,11 @@ fn head(sweep: &SweepRow, until: u64, links: &Links) -> String {
     for state in MemberState::ALL {
         let count = sweep.counts.of(state);
         if count != 0 {
-            let _ = write!(
+            write!(
                 html,
                 "<span><svg width=\"10\" height=\"10\"><rect width=\"10\" height=\"10\" fill=\"{}\"/></svg> {count} {state}</span> ",
                 colour(state)
-            );
+            ).unwrap_or_default();
         }
     }
     html.push_str("</p>");
@@ -152,7 +153,7 @@ fn head(sweep: &SweepRow, until: u64, links: &Links) -> String {
         .map(|drain| drain.reason.as_str())
         .or(sweep.held.as_deref());
     if let Some(reason) = reason {
-        let _ = write!(html, "<p>{}</p>", escape(reason));
+        write!(html, "<p>{}</p>", escape(reason)).unwrap_or_default();
     }
     html
 }
@@ -242,10 +243,11 @@ fn burn(sweep: &SweepRow, members: &[MemberRow], until: u64) -> String {
     };
     let mut html = chart.draw(&lines);
     if unpriced > 0 {
-        let _ = write!(
+        write!(
             html,
             "<p>{unpriced} instances, whose prices are not known, are not in it.</p>"
-        );
+        )
+        .unwrap_or_default();
     }
     html
 }
@@ -294,12 +296,13 @@ fn by_region(members: &[MemberRow]) -> String {
             .filter(|(_, count)| *count > 0)
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
-        let _ = write!(
+        write!(
             html,
             "<tr><td>{}</td><td>{}</td></tr>",
             escape(&lane),
             words.join(", ")
-        );
+        )
+        .unwrap_or_default();
     }
     html.push_str("</table>");
     html
