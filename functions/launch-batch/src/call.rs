@@ -85,7 +85,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             return Ok(Turn::of(When::At(time), 0, &lane.row));
         }
         writes.extend(book.writes()?);
-        self.ports.ledger.commit(writes).await?;
+        self.commit(writes).await?;
         self.call(lane, ready).await
     }
 

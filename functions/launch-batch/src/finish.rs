@@ -36,7 +36,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         let (transactions, after) =
             launch::record(&lane.sweep, &open.batch, &open.attempt, pairs, &programs)?;
         for writes in transactions {
-            self.ports.ledger.commit(writes).await?;
+            self.commit(writes).await?;
         }
         open.attempt = after;
         Ok(open.attempt.recorded.len() - before)
@@ -91,7 +91,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             }
         }
         if !settled.is_empty() {
-            self.ports.ledger.commit(settled).await?;
+            self.commit(settled).await?;
         }
         let row = self.close(lane.row, over, setbacks, not_before).await?;
         let next = if is_set_back {
@@ -135,7 +135,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 troubles: troubles(&row, &over),
             };
             let writes = launch::close(&row, closings, aftermath)?;
-            match self.ports.ledger.commit(writes).await {
+            match self.commit(writes).await {
                 Ok(()) => {
                     let launched: u32 = over.iter().map(|o| o.open.attempt.recorded.len()).sum();
                     row.pending = row.pending.saturating_sub(launched);
@@ -244,7 +244,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                     book.throttle(site, *api, *asked, now);
                 }
             }
-            match self.ports.ledger.commit(book.writes()?).await {
+            match self.commit(book.writes()?).await {
                 Ok(()) => return Ok(()),
                 // Another launcher has taken or given back tokens meanwhile.
                 Err(LedgerError::Condition { .. }) => {}

@@ -8,7 +8,7 @@ use spawn_core::budget::{self, Room, Standing};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::LaneId;
 use spawn_core::launch::{self, Chosen, DryPools, Facts, PARALLEL_MAX, Selection};
-use spawn_core::ledger::{self, Ledger, Stored, Versioned};
+use spawn_core::ledger::{self, Ledger, LedgerError, Stored, Versioned, Write};
 use spawn_core::limits::Book;
 use spawn_core::ports::{Clock, Ec2Error, InAccounts, LaunchInstances};
 use spawn_core::retry;
@@ -18,13 +18,16 @@ use spawn_core::rows::{
 };
 
 use crate::call::Open;
-use crate::{Input, Ports, Turn, When};
+use crate::{Input, Ports, Random, Turn, When, conflict_ms};
 
 /// Batches that are read together when those with members left are looked for.
 const BATCHES_READ: u32 = 20;
 
 /// Ms until a lane asks again whether a budget has room: instances end at any time, and nobody tells it.
 const BUDGET_WAIT_MS: u64 = 30_000;
+
+/// How often a busy ledger is asked by a launcher, beside the tries of its adapter.
+const BUSY_TRIES_MAX: u32 = 8;
 
 /// Why nothing of what was chosen can be paid for.
 enum Unaffordable {
@@ -52,6 +55,21 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
     /// EC2 in the account of a lane.
     pub(crate) fn ec2(&self, at: &LaneId) -> E {
         self.ports.ec2.of(at.account)
+    }
+
+    /// Commits writes, again if the ledger is busy: a sweep's row is shared by all its lanes, and a launch whose record fails
+    /// is asked of EC2 once more.
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), LedgerError> {
+        let mut tries = 0;
+        loop {
+            match self.ports.ledger.commit(writes.clone()).await {
+                Err(LedgerError::Busy(_)) if tries < BUSY_TRIES_MAX => tries += 1,
+                result => return result,
+            }
+            let mut random = Random(self.random ^ self.ports.clock.now_ms() ^ u64::from(tries));
+            let pause_ms = random.next() % conflict_ms(tries);
+            self.ports.clock.sleep_ms(pause_ms).await;
+        }
     }
 
     pub(crate) async fn turn(&self) -> Result<Turn, FunctionError> {
@@ -107,7 +125,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             return Ok(lane);
         }
         tracing::info!(sweep_id = %sweep.sweep_id, lane = %lane.lane, waiting = rows.len(), "members are tried again");
-        ledger.commit(retry::gather(&lane, &rows)?).await?;
+        self.commit(retry::gather(&lane, &rows)?).await?;
         Ok(ledger::require(ledger, lane_key(&lane.sweep_id, &lane.lane)).await?)
     }
 
@@ -197,10 +215,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         }
         let mut row = lane.row;
         row.troubles.extend(troubles);
-        self.ports
-            .ledger
-            .commit(vec![row.clone().replace()?])
-            .await?;
+        self.commit(vec![row.clone().replace()?]).await?;
         Ok(Turn::of(When::Now, 0, &row))
     }
 
@@ -315,7 +330,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         }
         let (attempts, mut writes) = launch::begin(&lane.sweep, &lane.row, chosen, self.now)?;
         writes.extend(book.writes()?);
-        self.ports.ledger.commit(writes).await?;
+        self.commit(writes).await?;
         lane.row.version += 1;
         let mut open = Vec::with_capacity(attempts.len());
         for (attempt, one) in attempts.into_iter().zip(chosen) {
@@ -368,7 +383,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         }
         lane.templates = shape + 1;
         let write = lane.clone().replace()?;
-        self.ports.ledger.commit(vec![write]).await?;
+        self.commit(vec![write]).await?;
         lane.version += 1;
         Ok(Ok(lane))
     }
@@ -377,10 +392,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
     pub(crate) async fn set_back(&self, mut row: LaneRow) -> Result<Turn, FunctionError> {
         row.setbacks += 1;
         row.not_before = self.now + launch::backoff_ms(row.setbacks, self.random);
-        self.ports
-            .ledger
-            .commit(vec![row.clone().replace()?])
-            .await?;
+        self.commit(vec![row.clone().replace()?]).await?;
         Ok(Turn::of(When::At(row.not_before), 0, &row))
     }
 
@@ -392,7 +404,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             .collect();
         let members = ledger::require_all(self.ports.ledger, keys).await?;
         let writes = launch::give_up(&lane.sweep, &lane.row, batch, members, self.now)?;
-        self.ports.ledger.commit(writes).await?;
+        self.commit(writes).await?;
         tracing::warn!(
             sweep_id = %lane.sweep.sweep_id,
             lane = %lane.row.lane,

@@ -241,12 +241,12 @@ mod tests {
         let mut call = |instances| book.reserve(&site(), api, instances, 0, 2_600);
         let times: Vec<Reserved> = (0..10).map(|_| call(100)).collect();
         assert_eq!(times[..5], [Reserved::At(0); 5]);
-        assert_eq!(times[5], Reserved::At(510));
-        assert_eq!(times[9], Reserved::At(2_510));
+        assert_eq!(times[5], Reserved::At(520));
+        assert_eq!(times[9], Reserved::At(2_520));
         // No instances are left: 50 s for a hundred, and a little more.
-        assert_eq!(call(100), Reserved::NotBefore(51_000));
+        assert_eq!(call(100), Reserved::NotBefore(52_000));
         // What is not taken stays for a smaller call.
-        assert_eq!(call(1), Reserved::NotBefore(3_010), "the requests");
+        assert_eq!(call(1), Reserved::NotBefore(3_020), "the requests");
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         }
         let run = book.reserve(&site(), LaunchApi::RunInstances, 100, 0, 0);
         assert_eq!(run, Reserved::At(0));
-        assert_eq!(fleet(&mut book, 1), Reserved::NotBefore(510));
+        assert_eq!(fleet(&mut book, 1), Reserved::NotBefore(520));
     }
 
     #[test]

@@ -16,10 +16,10 @@ const SHARE_REGAINED_PER_S: u64 = 10;
 /// Instances that a launch call may ask for in addition with each second after a throttled one.
 const CALL_REGAINED_PER_S: u64 = 5;
 /// The most ms for which tokens that had to be waited for are left in the bucket: EC2's own may have been filled up later than
-/// the row says, by as much as the call that first drew on it was late.
-const MARGIN_MS_MAX: u64 = 1_000;
+/// the row says, by as much as the call that first drew on it was late: its intent, its launch template, and its way to EC2.
+const MARGIN_MS_MAX: u64 = 2_000;
 /// Tokens that take less time to come are left for this part of it.
-const MARGIN_PART: u64 = 50;
+const MARGIN_PART: u64 = 25;
 /// Throttled calls that were under way together lower the rate once.
 const THROTTLES_TOGETHER_MS: u64 = 1000;
 
@@ -119,7 +119,8 @@ impl LimitRow {
     }
 
     /// Notes that EC2 throttled a call of `asked` instances: whoever else uses the account has taken what this row believed
-    /// to be there. The rate is halved; requests pause until the next token; calls ask for half as many instances.
+    /// to be there. The rate of requests is halved and they pause until the next token, that of instances is lowered by a
+    /// quarter, and calls ask for half as many.
     pub fn throttle(&mut self, size: Size, asked: u32, now: u64) {
         let backlog = self.backlog(size, now);
         let share = self.share_now(now);
@@ -130,7 +131,8 @@ impl LimitRow {
                 (share / 2).max(SHARE_MIN),
                 backlog.max(tokens(size.capacity)),
             ),
-            Bucket::Instances => ((share / 2).max(SHARE_MIN), backlog),
+            // Of instances the row knows more than of requests, since hardly anybody else takes them by the hundred.
+            Bucket::Instances => ((share * 3 / 4).max(SHARE_MIN), backlog),
         };
         let call_max = self.call_max(now).unwrap_or(u32::MAX);
         self.call_max = Some((call_max.min(asked) / 2).max(1));
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!(
             times,
             [
-                10_000, 10_000, 10_000, 10_000, 10_000, 10_510, 11_010, 11_510
+                10_000, 10_000, 10_000, 10_000, 10_000, 10_520, 11_020, 11_520
             ]
         );
         assert_eq!(
@@ -233,7 +235,7 @@ mod tests {
         let times: Vec<u64> = (0..6)
             .map(|_| take(&mut row, REQUESTS, 1, 60_000))
             .collect();
-        assert_eq!(times[4..], [60_000, 60_510]);
+        assert_eq!(times[4..], [60_000, 60_520]);
     }
 
     #[test]
@@ -254,7 +256,7 @@ mod tests {
     fn more_than_a_bucket_holds_is_taken_when_it_is_full() {
         let mut row = row(Bucket::RunInstances);
         take(&mut row, REQUESTS, 5, 0);
-        assert_eq!(row.when(REQUESTS, 100, 0), 2_550);
+        assert_eq!(row.when(REQUESTS, 100, 0), 2_600);
     }
 
     #[test]
@@ -271,7 +273,7 @@ mod tests {
         let mut row = row(Bucket::RunInstances);
         row.throttle(REQUESTS, 100, 100_000);
         // The bucket is empty, and gets one token a second instead of two.
-        assert_eq!(row.when(REQUESTS, 1, 100_000), 101_020);
+        assert_eq!(row.when(REQUESTS, 1, 100_000), 101_040);
         assert_eq!(row.share_now(100_000), 500);
         // Calls that were under way together count once.
         row.throttle(REQUESTS, 100, 100_400);
