@@ -69,6 +69,8 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                     soonest = Some(soonest.map_or(time, |other: u64| other.min(time)));
                 }
                 Reserved::At(time) => {
+                    // Its tokens, or its place behind `launch_delay`, may be there later than now.
+                    let time = time.max(open.attempt.send_at);
                     let (attempt, write) = launch::call_again(&open.attempt, time)?;
                     open.attempt = attempt;
                     open.attempt.send_at = time;

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from conftest import HOME
+from conftest import ACCOUNT, HOME
 
 
 def running(stack, execution, count):
@@ -138,6 +138,67 @@ def test_spot_falls_back_to_on_demand_where_the_document_allows_it(stack, docume
     output = stack.run(document, seconds=120)
     assert output["counts"]["completed"] == 2
     assert {member["market"] for member in stack.members(output["sweep_id"])} == {"on-demand"}
+
+
+def test_a_throttled_region_is_slowed_down_for_every_sweep(stack, document):
+    document["params"] = [{"x": n} for n in range(20)]
+    stack.fault(kind="throttle", action="RunInstances", count=2)
+    output = stack.run(document, seconds=120)
+    assert output["counts"]["completed"] == 20
+    key = {"pk": f"LIMIT#{ACCOUNT}#{HOME}", "sk": "RUN_INSTANCES"}
+    row = stack.table.get_item(Key=key, ConsistentRead=True)["Item"]
+    assert row["throttles"] >= 2
+    assert row["throttled_at"] > 0
+    stack.check_nothing_is_left(output["sweep_id"])
+
+
+def test_members_climb_the_ladder_to_another_region_and_their_rows_say_so(stack, document):
+    document["params"] = [{"x": n} for n in range(4)]
+    document["instance_type"] = ["c5.large", "m5.large"]
+    document["spot"] = True
+    document["regions"] = ["us-east-1", "us-west-2"]
+    document["distribution"] = "opportunistic"
+    stack.fault(kind="pool-dry", region=HOME)
+    output = stack.run(document, seconds=120)
+    assert output["counts"]["completed"] == 4
+    sweep = output["sweep_id"]
+    assert stack.instances(sweep) == {}
+    assert len(stack.instances(sweep, "us-west-2")) == 4
+    members = stack.members(sweep)
+    assert {member["lane"] for member in members} == {"us-west-2.spot"}
+    climbed = [member["rungs"] for member in members if len(member["rungs"]) > 1]
+    assert climbed
+    assert climbed[0][0].startswith("us-east-1 spot")
+    assert "Insufficient" in climbed[0][0]
+    assert climbed[0][-1].startswith("us-west-2 spot")
+    dry = stack.table.query(
+        KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": f"POOL#{HOME}"}, ConsistentRead=True
+    )
+    assert {"c5.large", "m5.large"} <= {row["pool"].split("@")[0] for row in dry["Items"]}
+    stack.check_nothing_is_left(sweep, HOME, "us-west-2")
+
+
+def test_a_lane_that_may_not_launch_says_so_and_the_other_lane_goes_on(stack, document):
+    document["regions"] = [{"us-east-1": 1}, {"eu-west-1": 2}]
+    document["params"] = [{"x": n} for n in range(3)]
+    stack.fault(
+        kind="error", action="RunInstances", region="eu-west-1", code="UnauthorizedOperation", status=403,
+        message="You are not authorized to perform this operation.",
+    )
+    output = stack.run(document, seconds=120)
+    assert (output["counts"]["completed"], output["counts"]["failed"]) == (1, 2)
+    assert "UnauthorizedOperation" in output["reasons"][0]["reason"]
+    stack.check_nothing_is_left(output["sweep_id"], "us-east-1", "eu-west-1")
+
+
+def test_a_lost_answer_of_a_fleet_doubles_and_leaks_nothing(stack, document):
+    document["params"] = [{"x": n} for n in range(5)]
+    document["spot"] = True
+    stack.fault(kind="lost-response", action="CreateFleet", count=1)
+    output = stack.run(document, seconds=150)
+    assert output["counts"]["completed"] == 5
+    assert len(stack.instances(output["sweep_id"])) == 5
+    stack.check_nothing_is_left(output["sweep_id"])
 
 
 def test_a_quota_ends_the_lane_with_words_and_the_other_lane_goes_on(stack, document):

@@ -43,6 +43,7 @@ pub(crate) struct State {
     pools: BTreeMap<String, usize>,
     refusing: BTreeMap<String, Ec2Error>,
     forgetful: bool,
+    quota: Option<usize>,
     calls: usize,
     shown: BTreeMap<InstanceArn, Addresses>,
     latency_ms: u64,
@@ -101,6 +102,16 @@ impl Cloud {
     /// From now on a pool refuses with this error; named as in [`Cloud::limit_pool`].
     pub fn refuse_pool(&self, pool: &str, error: Ec2Error) {
         self.state().refusing.insert(pool.to_owned(), error);
+    }
+
+    /// From now on no pool refuses.
+    pub fn forgive_pools(&self) {
+        self.state().refusing.clear();
+    }
+
+    /// From now on a call is refused that would bring the instances that were ever launched over this number.
+    pub fn limit_quota(&self, instances: Option<usize>) {
+        self.state().quota = instances;
     }
 
     /// From now on repeated fleets are answered without their instances.
@@ -251,6 +262,19 @@ impl State {
         if !self.templates.contains_key(&template) {
             let text = "InvalidLaunchTemplateName.NotFoundException".to_owned();
             return Err(Ec2Error::Refused(text));
+        }
+        let launched: usize = self
+            .launches
+            .values()
+            .map(|p| p.answer.instances.len())
+            .sum();
+        let asked = usize::try_from(request.count).unwrap_or(usize::MAX);
+        if self
+            .quota
+            .is_some_and(|most| launched.saturating_add(asked) > most)
+        {
+            let text = "VcpuLimitExceeded: more than the quota".to_owned();
+            return Err(Ec2Error::Quota(text));
         }
         let answer = self.fill(place, request, now);
         if request.rung.api == LaunchApi::RunInstances

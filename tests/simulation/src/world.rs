@@ -9,7 +9,7 @@ use spawn_core::budget;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch::{self, Chosen};
-use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored};
+use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored, Versioned};
 use spawn_core::money::MicroDollars;
 use spawn_core::policy::{OnFailure, Retries};
 use spawn_core::ports::{
@@ -254,6 +254,23 @@ impl World {
         }
         all.sort_by_key(|member| member.index);
         all
+    }
+
+    /// Makes a batch of the sweep's first lane one of another shape.
+    ///
+    /// # Panics
+    /// When the ledger refuses, which is a defect.
+    pub async fn reshape(&self, number: u32, shape: u32) {
+        let lane = self.sweep().await.lanes[0].clone();
+        let key = batch_key(&self.sweep_id, &lane, number);
+        let changed = async {
+            let mut batch: BatchRow = ledger::require(&self.ledger, key).await?;
+            batch.shape = shape;
+            self.ledger.commit(vec![batch.replace()?]).await
+        };
+        if let Err(error) = changed.await {
+            panic!("{error}");
+        }
     }
 
     /// Launches and records the first batch of the sweep's first lane, as launch-batch does; answers the instances in the
