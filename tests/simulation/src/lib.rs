@@ -24,6 +24,8 @@ pub mod ec2;
 #[cfg(feature = "control-plane")]
 pub mod engine;
 #[cfg(feature = "control-plane")]
+pub mod explore;
+#[cfg(feature = "control-plane")]
 mod machines;
 #[cfg(feature = "control-plane")]
 pub mod plane;

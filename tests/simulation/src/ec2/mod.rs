@@ -18,7 +18,7 @@ use spawn_core::ports::InstanceState;
 use bucket::Bucket;
 pub use bucket::Size;
 pub(crate) use bucket::size;
-pub(crate) use launch::{Api, Choice, Launch};
+pub(crate) use launch::{Answer, Api, Choice, Launch, Refusals};
 pub use settings::Settings;
 pub(crate) use show::shown;
 
@@ -78,6 +78,8 @@ impl Instance {
 pub(crate) struct Launched {
     pub(crate) parameters: String,
     pub(crate) instances: std::ops::Range<usize>,
+    /// What a fleet did not give.
+    pub(crate) refusals: Refusals,
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) place: Place,
 }

@@ -14,7 +14,7 @@ use spawn_core::rows::{Drain, LaunchApi, Location, Pool};
 
 use super::client::Client;
 use super::{Fault, Plane, executions};
-use crate::ec2::{Api, Choice, Launch, Refusal};
+use crate::ec2::{Answer, Api, Choice, Launch, Refusal, Refusals};
 use crate::engine::Ms;
 
 /// How old EC2's view is when it is stale.
@@ -167,7 +167,7 @@ impl LaunchInstances for Client {
             LaunchApi::RunInstances => Api::RunInstances,
             LaunchApi::CreateFleet => Api::CreateFleet,
         };
-        let instances = self
+        let (instances, refusals) = self
             .ec2(rung.api.as_str(), latency, |plane, now| {
                 if plane.fault(Fault::Ec2Refused) {
                     return Err(Refusal::new(
@@ -198,9 +198,14 @@ impl LaunchInstances for Client {
             .await?;
         let now = self.plane.clock.now();
         self.plane.state().last_launch = now;
+        let refused = |(choice, refusal): (usize, Refusal)| {
+            let pool = rung.pools.get(choice)?.clone();
+            let error = sorted(&refusal);
+            Some(spawn_core::ports::Refusal { pool, error })
+        };
         Ok(Launched {
             instances,
-            refusals: Vec::new(),
+            refusals: refusals.into_iter().filter_map(refused).collect(),
         })
     }
 
@@ -353,37 +358,40 @@ impl Objects for Client {
 }
 
 impl Plane {
-    /// Launches, and lets the instances begin their lives.
-    pub(crate) fn launch(
+    /// Launches, and lets the instances begin their lives. Answers them, and which choices of a fleet gave less, and why.
+    fn launch(
         self: &Arc<Self>,
         call: Launch,
         now: Ms,
-    ) -> Result<Vec<CloudInstance>, Refusal> {
+    ) -> Result<(Vec<CloudInstance>, Refusals), Refusal> {
         let sweep = call
             .tags
             .iter()
             .find(|(key, _)| key == "spawn:sweep-id")
             .map_or_else(String::new, |(_, value)| value.clone());
-        let (numbers, born) = {
+        let answer = {
             let mut state = self.state();
-            let known = state.ec2.instances().len();
-            let numbers = state.ec2.launch(call, now)?;
-            let born = numbers.start >= known;
-            if born {
+            let answer = state.ec2.launch(call, now)?;
+            if answer.is_new {
                 state.check_limits(&sweep, now);
             }
-            (numbers, born)
+            answer
         };
-        self.note(|| format!("  launched {numbers:?}, new: {born}"));
-        if born {
-            numbers.clone().for_each(|number| self.begin_life(number));
+        self.note(|| format!("  launched {:?}, new: {}", answer.instances, answer.is_new));
+        if answer.is_new {
+            let born = answer.instances.clone();
+            born.for_each(|number| self.begin_life(number));
         }
         let state = self.state();
-        Ok(numbers
-            .map(|number| {
-                let instance = state.ec2.instance(number);
-                crate::ec2::shown(instance, instance.state())
-            })
-            .collect())
+        let shown = |number| {
+            let instance = state.ec2.instance(number);
+            crate::ec2::shown(instance, instance.state())
+        };
+        let Answer {
+            instances,
+            refusals,
+            ..
+        } = answer;
+        Ok((instances.map(shown).collect(), refusals))
     }
 }
