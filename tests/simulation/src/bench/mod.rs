@@ -59,11 +59,14 @@ fn settings(run_ms: u64) -> Settings {
         faults_until: START_MS,
         notes: false,
         reconcile: true,
+        is_priced: false,
+        account_budget: None,
+        ignores_budgets: false,
     }
 }
 
 /// The regions that every account may use, in the order in which a measurement takes them.
-const REGIONS: [&str; 10] = [
+pub(crate) const REGIONS: [&str; 10] = [
     "us-east-1",
     "us-east-2",
     "us-west-1",

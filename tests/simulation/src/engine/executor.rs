@@ -332,9 +332,34 @@ impl Simulator {
     }
 }
 
+/// Timers hold what holds the clock, which holds the timers: without this no run would ever give its memory back.
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let timers = std::mem::take(&mut self.clock.core().timers);
+        // Not while the clock is held: what is dropped may ask for it.
+        drop(timers);
+        self.tasks.clear();
+        SPAWNED.with_borrow_mut(Vec::clear);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_is_over_leaves_nothing_in_memory() {
+        let clock = Clock::new(0, 1);
+        let mut simulator = Simulator::new(&clock);
+        let inner = clock.clone();
+        clock.spawn(async move { inner.sleep(500).await });
+        let inner = clock.clone();
+        clock.after(600, move || inner.note(String::new));
+        assert_eq!(simulator.run(100, || false), Stop::TimeIsOver);
+        assert!(Arc::strong_count(&clock.0) > 2);
+        drop(simulator);
+        assert_eq!(Arc::strong_count(&clock.0), 1);
+    }
 
     #[test]
     fn time_jumps_and_tasks_go_on_in_an_order_that_the_seed_decides() {

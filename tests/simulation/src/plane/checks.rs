@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use spawn_core::ledger::{Attributes, Key, Row, Write};
 
-use super::State;
+use super::{State, money};
 use crate::engine::Ms;
 use crate::rows::find;
 
@@ -17,6 +17,10 @@ pub(crate) struct Tally(BTreeMap<String, OfSweep>);
 struct OfSweep {
     by_state: BTreeMap<String, i64>,
     live: i64,
+    /// Micro-dollars: the bills of instances that are gone, and what is committed for the others.
+    charged: i64,
+    /// Micro-dollars: the bills alone.
+    billed: i64,
 }
 
 /// The sweep of a member's or instance's row: the partition key without the shard.
@@ -45,6 +49,15 @@ impl Tally {
         if row.get("live") == Some(&Value::Bool(true)) {
             of_sweep.live += by;
         }
+        let (charged, billed) = money::of_member(row);
+        of_sweep.charged += charged * by;
+        of_sweep.billed += billed * by;
+    }
+
+    /// What a sweep's members are charged and billed with, in micro-dollars.
+    pub(super) fn money(&self, sweep: &str) -> (i64, i64) {
+        let of_sweep = self.0.get(sweep);
+        of_sweep.map_or((0, 0), |of_sweep| (of_sweep.charged, of_sweep.billed))
     }
 }
 
@@ -75,6 +88,9 @@ impl State {
         let mut sweeps: Vec<String> = Vec::new();
         for write in writes {
             let key = write.key();
+            if key.pk.starts_with("BUDGET#") {
+                self.check_period(key, now);
+            }
             if !key.pk.starts_with("SWEEP#") {
                 continue;
             }
@@ -95,6 +111,7 @@ impl State {
         }
         for sweep in sweeps {
             self.check_counters(&sweep, now);
+            self.check_budget(&sweep, now);
         }
     }
 
@@ -163,6 +180,7 @@ impl State {
         let limit = |name: &str| meta.get(name).and_then(Value::as_u64);
         let limits = (limit("max_concurrent"), limit("max_concurrent_per_region"));
         let members = limit("members").unwrap_or(0);
+        self.check_cost(sweep, now);
         if limits == (None, None) && !self.rows_few() {
             return;
         }

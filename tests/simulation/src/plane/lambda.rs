@@ -11,7 +11,7 @@ use spawn_core::reap::breaker::Limit;
 use spawn_core::region::Region;
 
 use super::client::{Client, Invocation};
-use super::{Fault, Plane};
+use super::{Fault, Plane, money};
 use crate::engine::{Ms, Slot};
 use crate::{Route53, VirtualTime};
 
@@ -266,7 +266,7 @@ async fn plan(payload: Value, client: &Client, now: Ms) -> Result<Value, Functio
         ec2: client,
         parameters: client,
         objects: client,
-        prices: &crate::PriceLists::default(),
+        prices: &money::price_lists(&client.plane.settings),
         zones: &Route53::new(VirtualTime::default(), Arc::default()),
         deployment: &deployment,
     };

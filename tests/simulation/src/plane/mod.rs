@@ -8,6 +8,7 @@ mod faults;
 mod instances;
 mod lambda;
 mod ledger;
+mod money;
 mod offers;
 mod ports;
 mod queue;
@@ -25,6 +26,7 @@ use spawn_core::ledger::Key;
 pub use faults::{Fault, Rates};
 pub use lambda::Function;
 pub(crate) use lambda::TaskError;
+pub(crate) use money::hour_micros;
 pub use settings::{Latencies, MemberLife, Settings};
 pub use stats::Stats;
 

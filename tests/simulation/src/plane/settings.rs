@@ -62,4 +62,10 @@ pub struct Settings {
     pub notes: bool,
     /// Whether the reconcile pass runs every minute.
     pub reconcile: bool,
+    /// Whether AWS tells its prices.
+    pub is_priced: bool,
+    /// A limit of the home account for each day, in micro-dollars.
+    pub account_budget: Option<i64>,
+    /// Whether the ledger ignores that a write asks for room in a budget: no ledger does, and the simulation must notice.
+    pub ignores_budgets: bool,
 }

@@ -133,6 +133,7 @@ impl State {
             wrong.extend(self.wrong_sweep(key, meta));
         }
         wrong.extend(self.orphans());
+        wrong.extend(self.wrong_budgets());
         for what in wrong {
             self.violate(now, what);
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::START_MS;
 use crate::ec2::{self, size};
 use crate::engine::Ms;
-use crate::plane::{Fault, MemberLife, Rates, Settings};
+use crate::plane::{Fault, MemberLife, Rates, Settings, hour_micros};
 
 /// A sweep of a scenario.
 #[derive(Clone, Debug)]
@@ -92,10 +92,13 @@ impl Scenario {
             notes,
             reconcile: true,
             life,
+            is_priced: false,
+            account_budget: None,
+            ignores_budgets: false,
         };
         let count = if dice.chance(25) { 2 } else { 1 };
         let mut work = 0;
-        let sweeps: Vec<Submission> = (0..count)
+        let mut sweeps: Vec<Submission> = (0..count)
             .map(|number| {
                 let (submission, needs) = submission(&mut dice, number, &settings);
                 work = needs.max(work);
@@ -106,6 +109,7 @@ impl Scenario {
         if dice.chance(10) {
             settings.ec2.quota = Some(u32::try_from(dice.between(0, 60)).unwrap_or(0));
         }
+        work += budgets(&mut dice, &mut sweeps, &mut settings);
         Self {
             seed,
             sweeps,
@@ -177,6 +181,45 @@ fn dry(dice: &mut Dice, faults: Ms) -> Vec<Dry> {
             }
         })
         .collect()
+}
+
+/// Gives sweeps budgets, or the account one, of some of what all members may cost. Answers how much longer the work may take.
+fn budgets(dice: &mut Dice, sweeps: &mut [Submission], settings: &mut Settings) -> Ms {
+    if !dice.chance(25) {
+        return 0;
+    }
+    settings.is_priced = true;
+    let mut all = 0;
+    let mut longer = 0;
+    for sweep in sweeps {
+        let members = sweep.document["count"].as_u64().unwrap_or(1);
+        let each = cost_at_most(&sweep.document);
+        all += members * each;
+        let percent = dice.between(5, 120);
+        let budget = (members * each * percent / 100).max(each);
+        sweep.document["budget"] =
+            json!(format!("{}.{:06}", budget / 1_000_000, budget % 1_000_000));
+        // Members wait for what others give back.
+        let waves = members.div_ceil((budget / each).max(1));
+        longer += waves * (settings.life.run.1 + 3 * MINUTE);
+    }
+    if dice.chance(20) {
+        let limit = all * dice.between(20, 120) / 100;
+        settings.account_budget = i64::try_from(limit).ok();
+        // What finds no room today finds it tomorrow.
+        longer += 26 * 60 * MINUTE;
+    }
+    longer
+}
+
+/// More than a member may cost to the end of its ttl, in micro-dollars.
+fn cost_at_most(document: &Value) -> u64 {
+    let types = document["instance_type"].as_array();
+    let types = types.into_iter().flatten().filter_map(Value::as_str);
+    let hour = types.map(hour_micros).max().unwrap_or(0);
+    let ttl = document["ttl"].as_str().unwrap_or_default();
+    let minutes: u64 = ttl.trim_end_matches('m').parse().unwrap_or(60);
+    u64::try_from(hour).unwrap_or(0) * (minutes + 3) / 60 * 5 / 4 + 3_000
 }
 
 /// A sweep, and how long its work takes at most.

@@ -105,6 +105,7 @@ fn begin(plane: &Arc<Plane>, scenario: &Scenario) -> u64 {
             clock.after(sweep.at + at, move || of_plane.stop_execution(&arn));
         }
     }
+    plane.put_account_budget();
     for dry in &scenario.dry {
         begin_dry(plane, dry);
     }

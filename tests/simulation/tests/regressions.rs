@@ -1,0 +1,22 @@
+//! Seeds that once failed, each named after the faults that it meets.
+
+#![cfg(feature = "control-plane")]
+
+use simulation::scenario::run_seed;
+
+#[track_caller]
+fn holds(seed: u64) {
+    assert_eq!(run_seed(seed, false).violations, Vec::<String>::new());
+}
+
+/// Functions that go on after their answers are lost, beside a ledger that answers late or not at all.
+#[test]
+fn seed_1242_launchers_go_on_in_the_dark() {
+    holds(1_242);
+}
+
+/// Functions that stand still, doubled and late events, and pools that run dry.
+#[test]
+fn seed_1444_functions_stand_still_beside_a_dry_pool() {
+    holds(1_444);
+}
