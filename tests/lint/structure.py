@@ -182,7 +182,7 @@ CALLS = {
     r"\.launch\(&request": {"ec2:RunInstances", "ec2:CreateFleet", "sts:DecodeAuthorizationMessage"},
     r"\.ensure_template\(": {"ec2:CreateLaunchTemplate", "ec2:CreatePlacementGroup"},
     r"\.launched_by\(": {"ec2:DescribeInstances"},
-    r"track::reconcile\(": {"ec2:DescribeInstances"},
+    r"\bec2\.list\(|track::reconcile\(": {"ec2:DescribeInstances"},
     r"ec2\.of\(|track::reconcile\(": {"sts:AssumeRole"},
     r"\.terminate\(": {"ec2:TerminateInstances"},
     r"\.(stop|hibernate)\(": {"ec2:StopInstances"},

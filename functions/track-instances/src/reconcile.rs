@@ -10,16 +10,20 @@ use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger, LedgerError};
 use spawn_core::metrics::{Measured, Metric};
 use spawn_core::ports::{
-    BadEnd, InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
+    BadEnd, CloudInstance, InAccounts, ListInstances, StopInstances, WakeExecutions,
+    WatchExecutions,
 };
 use spawn_core::rows::{Drain, SweepRow, sweep_key};
 use spawn_core::state::SweepStatus;
-use spawn_core::track;
+use spawn_core::track::{self, Reconciled, Shown};
 
 use crate::Ports;
 
-/// Places that are looked at side by side: one that answers slowly keeps no other waiting.
+/// Places that are listed side by side: many that answer slowly take no longer than one.
 const PLACES_AT_ONCE: usize = 16;
+
+/// Sweeps whose members are read side by side.
+const SWEEPS_AT_ONCE: usize = 4;
 
 /// What a pass has come to.
 #[derive(Default)]
@@ -60,16 +64,34 @@ where
             by_place.entry(place).or_default().push(&sweep.sweep_id);
         }
     }
-    let places: Vec<Pass> = stream::iter(by_place)
-        .map(|(place, sweeps)| of_place(ports, place, sweeps, now))
+    let places: Vec<Listed> = stream::iter(by_place)
+        .map(|(place, sweeps)| list(ports, place, sweeps))
         .buffer_unordered(PLACES_AT_ONCE)
         .collect()
         .await;
+    let mut by_sweep: BTreeMap<&SweepId, Shown> = BTreeMap::new();
     for of_place in places {
-        pass.repaired += of_place.repaired;
-        pass.unknown += of_place.unknown;
-        pass.unreachable.extend(of_place.unreachable);
-        pass.failures.extend(of_place.failures);
+        if !of_place.is_reachable {
+            pass.unreachable.insert(of_place.place);
+        }
+        for (sweep_id, instances) in of_place.sweeps {
+            let shown = by_sweep.entry(sweep_id).or_default();
+            shown.insert(of_place.place, instances);
+        }
+    }
+    let concluded: Vec<_> = stream::iter(by_sweep)
+        .map(|(sweep_id, shown)| conclude(ports.ledger, sweep_id, shown, now))
+        .buffer_unordered(SWEEPS_AT_ONCE)
+        .collect()
+        .await;
+    for of_sweep in concluded {
+        match of_sweep {
+            Ok(found) => {
+                pass.repaired += found.repaired;
+                pass.unknown += found.unknown.len();
+            }
+            Err(error) => pass.failures.push(error),
+        }
     }
     for sweep in &sweeps {
         if let Err(error) = look_after(ports, sweep, now).await {
@@ -127,38 +149,54 @@ async fn live_sweeps(ledger: &impl Ledger) -> Result<BTreeSet<SweepId>, LedgerEr
     Ok(ids)
 }
 
-/// Reconciles the sweeps that have a lane in a place, one after the other: a place that does not answer once is left alone until
-/// the next pass.
-async fn of_place<L, E, W>(
+/// What a place shows of sweeps.
+struct Listed<'a> {
+    place: Place,
+    is_reachable: bool,
+    sweeps: Vec<(&'a SweepId, Vec<CloudInstance>)>,
+}
+
+/// Lists what a place shows of the sweeps that have a lane there, one after the other: a place that does not answer once is left
+/// alone until the next pass.
+async fn list<'a, L, E, W>(
     ports: &Ports<'_, L, E, W>,
     place: Place,
-    sweeps: Vec<&SweepId>,
-    now: u64,
-) -> Pass
+    sweeps: Vec<&'a SweepId>,
+) -> Listed<'a>
 where
-    L: Ledger,
     E: InAccounts + ListInstances + Sync,
-    W: WakeExecutions + WatchExecutions,
 {
-    let mut pass = Pass::default();
+    let ec2 = ports.ec2.of(place.account);
+    let mut listed = Listed {
+        place,
+        is_reachable: true,
+        sweeps: Vec::new(),
+    };
     for sweep_id in sweeps {
-        match track::reconcile(ports.ledger, ports.ec2, sweep_id, place, now).await {
-            Ok(found) => {
-                pass.repaired += found.repaired;
-                pass.unknown += found.unknown.len();
-                for arn in &found.unknown {
-                    // Either its launch is being recorded just now, or a launcher died: the lane's next step records it.
-                    tracing::warn!(%sweep_id, instance = %arn, "instance is not in the ledger yet");
-                }
-            }
+        match ec2.list(&place.region, sweep_id).await {
+            Ok(instances) => listed.sweeps.push((sweep_id, instances)),
             Err(error) => {
                 tracing::warn!(%sweep_id, %place, %error, "place was not reconciled");
-                pass.unreachable.insert(place);
-                return pass;
+                listed.is_reachable = false;
+                break;
             }
         }
     }
-    pass
+    listed
+}
+
+async fn conclude(
+    ledger: &impl Ledger,
+    sweep_id: &SweepId,
+    shown: Shown,
+    now: u64,
+) -> Result<Reconciled, FunctionError> {
+    let found = track::conclude(ledger, sweep_id, shown, now).await?;
+    for arn in &found.unknown {
+        // Either its launch is being recorded just now, or a launcher died: the lane's next step records it.
+        tracing::warn!(%sweep_id, instance = %arn, "instance is not in the ledger yet");
+    }
+    Ok(found)
 }
 
 /// What else a live sweep needs: an end to its launches when too many members failed, whoever waits woken, a drain when its

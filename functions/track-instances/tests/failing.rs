@@ -138,3 +138,26 @@ async fn a_place_that_does_not_answer_keeps_no_other_from_being_reconciled_and_i
         assert_eq!(answer["unreachable"], json!([]));
     }
 }
+
+/// The calls of a pass over a sweep of `members` that run, of which EC2 shows what the ledger says.
+async fn calls_of_a_quiet_pass(members: u32, lanes: &[&str]) -> usize {
+    let world = World::new(&sweep(members, lanes, None)).await;
+    for arn in world.launch_first_batch().await {
+        world.cloud.put(&arn, InstanceState::Running, None);
+    }
+    let answer = call(&world, &json!({"reconcile": {}}), &|_| ()).await;
+    assert!(answer["repaired"].as_u64().unwrap() > 0);
+    world.faults.arm(None);
+    let answer = call(&world, &json!({"reconcile": {}}), &|_| ()).await;
+    assert_eq!(answer["repaired"], 0);
+    world.faults.calls()
+}
+
+#[tokio::test]
+async fn a_pass_that_finds_nothing_new_reads_every_member_once_wherever_they_are() {
+    let one = calls_of_a_quiet_pass(1, &[LANE]).await;
+    assert_eq!(calls_of_a_quiet_pass(30, &[LANE]).await, one);
+    // A second place is listed, and nothing else.
+    let two = calls_of_a_quiet_pass(30, &[LANE, "us-west-2.on-demand"]).await;
+    assert_eq!(two, one + 1);
+}

@@ -1,5 +1,7 @@
 //! Applies observations to the ledger, and wakes who waits for what they bring about.
 
+mod reconcile;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -15,14 +17,16 @@ use crate::ledger::{
     Write, path, require_all,
 };
 use crate::lifecycle::{Circumstances, Observation, observe};
-use crate::ports::{CloudInstance, InAccounts, ListInstances, WakeExecutions};
+use crate::ports::WakeExecutions;
 use crate::reap::deadline;
 use crate::retry;
 use crate::rows::{
     InstanceRow, LaneRow, MemberRow, OnComplete, ProgramRow, RetryRow, SlotRow, SweepRow,
-    count_move, instance_key, member_key, program_key, shard_pk, slot_key, sweep_key, sweep_pk,
+    count_move, instance_key, member_key, program_key, slot_key, sweep_key, sweep_pk,
 };
 use crate::state::{MemberState, SweepStatus};
+
+pub use reconcile::{Reconciled, Shown, conclude, reconcile};
 
 /// What came of a number of observations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +66,10 @@ pub async fn apply(
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect();
+    let mut seen = Seen::new();
+    for (arn, observation) in observations {
+        seen.entry(arn).or_default().push(observation);
+    }
     let mut by_sweep: BTreeMap<SweepId, Vec<InstanceRow>> = BTreeMap::new();
     let keys: Vec<_> = arns.iter().map(instance_key).collect();
     for (arn, row) in arns.into_iter().zip(ledger.get(&keys).await?) {
@@ -75,8 +83,7 @@ pub async fn apply(
     for (sweep, instances) in by_sweep {
         let mut waiting: Vec<&[InstanceRow]> = instances.chunks(MEMBERS_MAX).rev().collect();
         while let Some(chunk) = waiting.pop() {
-            let is_done =
-                apply_chunk(ledger, &sweep, chunk, observations, now, &mut applied).await?;
+            let is_done = apply_chunk(ledger, &sweep, chunk, &seen, now, &mut applied).await?;
             if !is_done {
                 let (first, second) = chunk.split_at(chunk.len() / 2);
                 waiting.extend([second, first]);
@@ -87,13 +94,16 @@ pub async fn apply(
     Ok(applied)
 }
 
+/// What was observed of each instance, in its order.
+type Seen<'a> = BTreeMap<&'a InstanceArn, Vec<&'a Observation>>;
+
 /// Applies what was observed of some instances of one sweep, in one transaction. Answers whether it did: so many standing
 /// budgets may get something back that it would be too large, and nothing is written then. That of one member never is.
 async fn apply_chunk(
     ledger: &impl Ledger,
     sweep_id: &SweepId,
     instances: &[InstanceRow],
-    observations: &[(InstanceArn, Observation)],
+    seen: &Seen<'_>,
     now: u64,
     applied: &mut Applied,
 ) -> Result<bool, FunctionError> {
@@ -127,10 +137,7 @@ async fn apply_chunk(
                 now,
             };
             let mut after = before.clone();
-            let mut seen = observations
-                .iter()
-                .filter(|(arn, _)| *arn == instance.instance);
-            for (_, observation) in seen.by_ref() {
+            for observation in seen.get(&instance.instance).into_iter().flatten() {
                 match observe(&after, observation, &around) {
                     Ok(Some(mut next)) => {
                         if let Some(back) = cost::note(&after, &mut next, now) {
@@ -421,86 +428,4 @@ async fn forget_completion_token(
         Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// How long after its launch an instance may be missing from EC2's answers: they are eventually consistent, mostly within
-/// seconds (Amazon EC2 Developer Guide, "Eventual consistency").
-const MISSING_GRACE_MS: u64 = 10 * 60 * 1000;
-
-/// What reconcile found in one place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reconciled {
-    /// Members whose row was behind the cloud, and is not any more.
-    pub repaired: usize,
-    /// Instances of the sweep that are neither gone nor on their way.
-    pub living: Vec<CloudInstance>,
-    /// Those of them that no row of the ledger knows.
-    pub unknown: BTreeSet<InstanceArn>,
-    /// Instances that the ledger takes for alive and EC2 does not show, or not yet.
-    pub unseen: BTreeSet<InstanceArn>,
-}
-
-/// Whether a member's instance must be among those that EC2 shows.
-fn has_instance(member: &MemberRow) -> bool {
-    member.live || member.state == MemberState::Stopped
-}
-
-/// Brings the ledger in line with what EC2 shows of a sweep in one place. The cloud is listed first: a member that is
-/// recorded meanwhile is then newer than the list, and the grace keeps it.
-///
-/// # Errors
-/// When EC2's list is not complete or the ledger does not answer; nothing is concluded from an incomplete list.
-pub async fn reconcile(
-    ledger: &impl Ledger,
-    cloud: &(impl ListInstances + InAccounts),
-    sweep_id: &SweepId,
-    place: Place,
-    now: u64,
-) -> Result<Reconciled, FunctionError> {
-    let cloud = cloud.of(place.account);
-    let instances = cloud.list(&place.region, sweep_id).await?;
-    let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
-    let mut observations: Vec<(InstanceArn, Observation)> = instances
-        .iter()
-        .flat_map(|i| {
-            let state = Observation::State(i.state, i.state_reason.clone());
-            let place = Observation::At(i.addresses.clone());
-            let seen = [place, state];
-            seen.map(|seen| (i.arn.clone(), seen))
-        })
-        .collect();
-    let shown: BTreeSet<&InstanceArn> = instances.iter().map(|i| &i.arn).collect();
-    let mut unseen = BTreeSet::new();
-    for shard in 0..sweep.shards {
-        let members: Vec<MemberRow> =
-            ledger::load_all(ledger, &shard_pk(sweep_id, shard), "MEMBER#").await?;
-        let here = |member: &MemberRow| has_instance(member) && member.lane.place() == place;
-        for member in members.into_iter().filter(here) {
-            let Some(arn) = member.instance else { continue };
-            if shown.contains(&arn) {
-                continue;
-            }
-            if member.launched_at.unwrap_or(now) + MISSING_GRACE_MS < now {
-                observations.push((arn, Observation::Gone));
-            } else {
-                unseen.insert(arn);
-            }
-        }
-    }
-    let applied = apply(ledger, &observations, now).await?;
-    let living: Vec<CloudInstance> = instances
-        .into_iter()
-        .filter(|instance| !instance.state.is_ending())
-        .collect();
-    let unknown = living
-        .iter()
-        .map(|instance| instance.arn.clone())
-        .filter(|arn| applied.unknown.contains(arn))
-        .collect();
-    Ok(Reconciled {
-        repaired: applied.changed,
-        living,
-        unknown,
-        unseen,
-    })
 }

@@ -1,0 +1,148 @@
+//! Brings the ledger in line with what EC2 shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::apply;
+use crate::account::Place;
+use crate::errors::FunctionError;
+use crate::ids::{InstanceArn, SweepId};
+use crate::ledger::{self, Ledger};
+use crate::lifecycle::{Circumstances, Observation, observe};
+use crate::ports::{CloudInstance, InAccounts, InstanceState, ListInstances};
+use crate::rows::{MemberRow, OnComplete, SweepRow, shard_pk, sweep_key};
+use crate::state::{MemberState, SweepStatus};
+
+/// How long after its launch an instance may be missing from EC2's answers: they are eventually consistent, mostly within
+/// seconds (Amazon EC2 Developer Guide, "Eventual consistency").
+const MISSING_GRACE_MS: u64 = 10 * 60 * 1000;
+
+/// What EC2 shows of a sweep, in each place that has answered.
+pub type Shown = BTreeMap<Place, Vec<CloudInstance>>;
+
+/// What reconcile found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Members whose row was behind the cloud, and is not any more.
+    pub repaired: usize,
+    /// Instances of the sweep that are neither gone nor on their way.
+    pub living: Vec<CloudInstance>,
+    /// Those of them that no row of the ledger knows.
+    pub unknown: BTreeSet<InstanceArn>,
+    /// Instances that the ledger takes for alive and EC2 does not show, or not yet.
+    pub unseen: BTreeSet<InstanceArn>,
+}
+
+/// Brings the ledger in line with what EC2 shows of a sweep in one place. The cloud is listed first: a member that is
+/// recorded meanwhile is then newer than the list, and the grace keeps it.
+///
+/// # Errors
+/// When EC2's list is not complete or the ledger does not answer; nothing is concluded from an incomplete list.
+pub async fn reconcile(
+    ledger: &impl Ledger,
+    cloud: &(impl ListInstances + InAccounts),
+    sweep_id: &SweepId,
+    place: Place,
+    now: u64,
+) -> Result<Reconciled, FunctionError> {
+    let cloud = cloud.of(place.account);
+    let instances = cloud.list(&place.region, sweep_id).await?;
+    conclude(ledger, sweep_id, [(place, instances)].into(), now).await
+}
+
+/// The same for several places that were listed before. Every member is read once, and nothing else of those of which EC2 shows
+/// what their rows say: most passes find nothing new.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn conclude(
+    ledger: &impl Ledger,
+    sweep_id: &SweepId,
+    shown: Shown,
+    now: u64,
+) -> Result<Reconciled, FunctionError> {
+    let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+    let instances: BTreeMap<&InstanceArn, &CloudInstance> =
+        shown.values().flatten().map(|i| (&i.arn, i)).collect();
+    let mut unclaimed: BTreeSet<&InstanceArn> = instances.keys().copied().collect();
+    let mut observations = Vec::new();
+    let mut unseen = BTreeSet::new();
+    for shard in 0..sweep.shards {
+        let members: Vec<MemberRow> =
+            ledger::load_all(ledger, &shard_pk(sweep_id, shard), "MEMBER#").await?;
+        for member in members {
+            // What is seen of the instances of earlier tries concerns the member no more.
+            for arn in member.tries.iter().filter_map(|t| t.instance.as_ref()) {
+                unclaimed.remove(arn);
+            }
+            let Some(arn) = &member.instance else {
+                continue;
+            };
+            if let Some(instance) = instances.get(arn) {
+                unclaimed.remove(arn);
+                let news = seen(instance).into_iter();
+                let news = news.filter(|seen| may_change(&member, seen, now));
+                observations.extend(news.map(|seen| (arn.clone(), seen)));
+            } else if has_instance(&member) && shown.contains_key(&member.lane.place()) {
+                if member.launched_at.unwrap_or(now) + MISSING_GRACE_MS < now {
+                    observations.push((arn.clone(), Observation::Gone));
+                } else {
+                    unseen.insert(arn.clone());
+                }
+            }
+        }
+    }
+    for arn in unclaimed {
+        let of_it = instances.get(arn).into_iter();
+        observations.extend(of_it.flat_map(|i| seen(i)).map(|seen| (arn.clone(), seen)));
+    }
+    let applied = apply(ledger, &observations, now).await?;
+    let living: Vec<CloudInstance> = shown
+        .into_values()
+        .flatten()
+        .filter(|instance| !instance.state.is_ending())
+        .collect();
+    let unknown = living
+        .iter()
+        .map(|instance| instance.arn.clone())
+        .filter(|arn| applied.unknown.contains(arn))
+        .collect();
+    Ok(Reconciled {
+        repaired: applied.changed,
+        living,
+        unknown,
+        unseen,
+    })
+}
+
+/// Whether a member's instance must be among those that EC2 shows.
+fn has_instance(member: &MemberRow) -> bool {
+    member.live || member.state == MemberState::Stopped
+}
+
+/// What EC2's list tells of an instance.
+fn seen(instance: &CloudInstance) -> [Observation; 2] {
+    [
+        Observation::At(instance.addresses.clone()),
+        Observation::State(instance.state, instance.state_reason.clone()),
+    ]
+}
+
+/// Whether an observation may change a member. What the end of an instance means depends on rows that are not read here, so every
+/// end of a member that has not ended may.
+fn may_change(member: &MemberRow, seen: &Observation, now: u64) -> bool {
+    let lives = matches!(
+        seen,
+        Observation::At(_) | Observation::State(InstanceState::Pending | InstanceState::Running, _)
+    );
+    if !lives && !member.state.is_ended() {
+        return true;
+    }
+    let around = Circumstances {
+        report: None,
+        last_words: None,
+        on_complete: OnComplete::Terminate,
+        sweep: SweepStatus::Running,
+        now,
+    };
+    observe(member, seen, &around) != Ok(None)
+}
