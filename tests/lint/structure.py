@@ -188,6 +188,7 @@ CALLS = {
     r"\.(stop|hibernate)\(": {"ec2:StopInstances"},
     r"\.(managed|shown)\(": {"ec2:DescribeInstances"},
     r"\.mark\(": {"ec2:CreateTags"},
+    r"\.impaired\(": {"ec2:DescribeInstanceStatus"},
     r"\.usage\(": {"cloudwatch:GetMetricData"},
     r"\.find_instances\(": {"ec2:DescribeInstances"},
     r"\.change_records\(": {"route53:ChangeResourceRecordSets"},
@@ -221,6 +222,11 @@ NEEDED_WITH = {"ec2:RunInstances": {"ec2:CreateTags", "iam:PassRole", "iam:Creat
 OF_EVERY_FUNCTION = re.compile(r"(logs|xray|sqs|dynamodb):")
 # These change what costs money or what others own: only under a condition.
 CONDITIONED = re.compile(r"ec2:(Run|Create|Terminate|Start|Stop|Delete|Modify)\w*|iam:\w+")
+
+
+# What functions do in the accounts of members by the role that they take there; and what of it they only do at home.
+IN_MEMBER_ACCOUNTS = re.compile(r"(ec2|iam|cloudwatch|servicequotas):.+|sts:DecodeAuthorizationMessage")
+AT_HOME_ONLY = {"ec2:DescribeRegions", "ec2:DescribeSpotPriceHistory"}
 
 
 def several(value):
@@ -308,6 +314,24 @@ def check_template(text):
     return [f"infra/template.yaml: {fault}" for fault in faults], resources
 
 
+def check_member_account(text, resources):
+    """The role in another account allows what the functions that take it do there: all of that, and no more."""
+    wanted = set()
+    for role in (one for one in resources.values() if one["Type"] == "AWS::IAM::Role"):
+        if any(one.get("Sid") == "TakeTheRoleOfOtherAccounts" for one in statements(role)):
+            wanted |= {action for one in statements(role) for action in several(one["Action"])}
+    wanted = {action for action in wanted if IN_MEMBER_ACCOUNTS.fullmatch(action)} - AT_HOME_ONLY
+    role = yaml.load(text, Loader)["Resources"]["MemberAccountRole"]
+    allowed = {action for one in statements(role) for action in several(one["Action"])}
+    yield from (f"MemberAccountRole: does not allow {action}, which functions call there" for action in sorted(wanted - allowed))
+    yield from (f"MemberAccountRole: allows {action}, which no function calls there" for action in sorted(allowed - wanted))
+    for statement in statements(role):
+        where = f"MemberAccountRole, {statement['Sid']}"
+        for action in several(statement["Action"]):
+            if CONDITIONED.fullmatch(action) and "Condition" not in statement and "LaunchWith" != statement["Sid"]:
+                yield f"{where}: `{action}` without a condition"
+
+
 def substitutions(path, text, resources):
     """Names that the definition wants and the template does not give, or the other way round."""
     for machine in resources.values():
@@ -323,6 +347,8 @@ def substitutions(path, text, resources):
 
 def main():
     faults, resources = check_template((ROOT / "infra/template.yaml").read_text())
+    member_account = (ROOT / "infra/member-account.yaml").read_text()
+    faults += [f"infra/member-account.yaml: {fault}" for fault in check_member_account(member_account, resources)]
     time_limits = {
         name: resource["Properties"]["Timeout"]
         for name, resource in resources.items()

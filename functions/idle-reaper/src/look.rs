@@ -87,6 +87,7 @@ pub(crate) async fn subjects<L: Ledger, E, W>(
                 drained_as: sweep.drain.as_ref().map(|drain| drain.status),
             }),
             cloud: one,
+            impaired_since: None,
             record,
             usage: Usage::NotAsked,
         });

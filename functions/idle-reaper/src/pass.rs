@@ -3,7 +3,8 @@
 //! ```text
 //! lease     one pass at a time over a place; a pass that died holds it for two minutes
 //! list      every instance with spawn's tag, all pages, or the pass ends here: nothing is concluded from a part
-//! due       those whose looks are due, that started anew, whose sweep drains or changed deadlines; the others are kept
+//! checks    which of them fail EC2's status checks: one call, in which only those are shown
+//! due       those whose looks are due, that are impaired, that started anew, whose sweep drains or changed deadlines; the others are kept
 //! read      their rows; CloudWatch only for those about which its answer matters
 //! decide    one decision each; the breaker holds up too many ends at once
 //! act       the reason into the member's row, then EC2, then a look whether the state did change
@@ -184,15 +185,24 @@ where
         .into_iter()
         .filter(|one| !one.instance.state.is_ending())
         .collect();
+    let impaired = if there.is_empty() {
+        BTreeMap::new()
+    } else {
+        impaired(&ec2, place).await
+    };
     let sweeps = sweeps_of(ports.ledger, &there).await?;
     let rows: Vec<WatchRow> =
         ledger::load_all(ports.ledger, &watch_pk(&place), WATCH_PREFIX).await?;
     let looks = Looks::new(rows);
-    let (due, rest): (Vec<_>, Vec<_>) = there
-        .iter()
-        .cloned()
-        .partition(|one| is_due(one, &sweeps, &looks, now));
-    let subjects = look::subjects(ports, place, &there, due, &sweeps, now).await?;
+    let (due, rest): (Vec<_>, Vec<_>) = there.iter().cloned().partition(|one| {
+        let is_impaired = impaired.contains_key(&one.instance.arn.instance_id);
+        is_impaired || is_due(one, &sweeps, &looks, now)
+    });
+    let mut subjects = look::subjects(ports, place, &there, due, &sweeps, now).await?;
+    for subject in &mut subjects {
+        let id = &subject.cloud.instance.arn.instance_id;
+        subject.impaired_since = impaired.get(id).copied();
+    }
     let (subjects, mut decisions): (Vec<_>, Vec<_>) = look::decided(&ec2, place, subjects, now)
         .await
         .into_iter()
@@ -229,6 +239,17 @@ where
             .collect(),
         passed,
     })
+}
+
+/// The instances that fail EC2's status checks. When EC2 does not tell, none does: every other ground holds without.
+async fn impaired(ec2: &impl WatchInstances, place: Place) -> BTreeMap<String, u64> {
+    match ec2.impaired(&place.region).await {
+        Ok(impaired) => impaired,
+        Err(error) => {
+            tracing::warn!(%place, %error, "status checks were not looked at");
+            BTreeMap::new()
+        }
+    }
 }
 
 /// Logs a decision and counts it.

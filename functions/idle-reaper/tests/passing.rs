@@ -11,6 +11,7 @@ use idle_reaper::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{Death, When, World, sweep};
 use spawn_core::account::Place;
+use spawn_core::ending::EndCode;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{self, Attributes, Ledger as _, Stored as _, Versioned as _};
@@ -462,6 +463,22 @@ async fn a_completed_instance_that_does_not_shut_down_is_helped() {
     pass(&world, 6 * MINUTE).await;
     assert_eq!(state(&world, &instances[0]), InstanceState::Terminated);
     assert_eq!(member_states(&world).await, [MemberState::Completed]);
+}
+
+#[tokio::test]
+async fn an_instance_that_fails_its_status_checks_is_looked_at_and_ended_after_a_grace() {
+    let (world, arns) = running(2).await;
+    pass(&world, 2 * MINUTE).await;
+    world.cloud.impair(&arns[0].instance_id, 3 * MINUTE);
+    let early = pass(&world, 22 * MINUTE).await;
+    assert_eq!(decisions(&early).get("terminate impaired"), None, "{early}");
+    let late = pass(&world, 23 * MINUTE).await;
+    assert_eq!(decisions(&late)["terminate impaired"], 1, "{late}");
+    assert!(state(&world, &arns[0]).is_ending());
+    assert!(!state(&world, &arns[1]).is_ending());
+    let member = world.members().await.remove(0);
+    assert_eq!(member.code, Some(EndCode::Impaired));
+    assert_eq!(world.violations().await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ impl Event {
                 let state = text(event, "/detail/state")?;
                 let state = InstanceState::parse(state)
                     .ok_or_else(|| format!("`{state}` is not a state of an instance"))?;
-                (resource(event)?, Observation::State(state, None))
+                (resource(event)?, Observation::Changed(state))
             }
             "EC2 Spot Instance Interruption Warning" => (resource(event)?, Observation::SpotNotice),
             "EC2 Instance Rebalance Recommendation" => (resource(event)?, Observation::Rebalance),

@@ -6,7 +6,7 @@
 mod events;
 mod reconcile;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,10 +16,11 @@ use spawn_core::errors::FunctionError;
 use spawn_core::failure;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger};
+use spawn_core::lifecycle::Observation;
 use spawn_core::metrics::Measured;
 use spawn_core::overdue;
 use spawn_core::ports::{
-    InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
+    FindInstances, InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
 };
 use spawn_core::rows::{SweepRow, sweep_key};
 use spawn_core::track::{self, Applied, Waiting};
@@ -135,7 +136,7 @@ pub async fn handle<L, E, W>(
 ) -> Result<Value, FunctionError>
 where
     L: Ledger,
-    E: InAccounts + ListInstances + StopInstances + Sync,
+    E: InAccounts + FindInstances + ListInstances + StopInstances + Sync,
     W: WakeExecutions + WatchExecutions,
 {
     match input {
@@ -187,7 +188,7 @@ async fn messages_arrived<L, E, W>(
 ) -> BatchResponse
 where
     L: Ledger,
-    E: InAccounts + ListInstances + StopInstances + Sync,
+    E: InAccounts + FindInstances + ListInstances + StopInstances + Sync,
     W: WakeExecutions + WatchExecutions,
 {
     let mut understood = Vec::new();
@@ -219,27 +220,74 @@ where
             return failed(understood.iter().map(|(message, _)| *message).collect());
         }
     };
-    let too_early: Vec<&Message> = understood
+    let unexplained = match explain(&applied.unexplained, ports, now).await {
+        Ok(unexplained) => unexplained,
+        Err(error) => {
+            tracing::warn!(%error, instances = applied.unexplained.len(), "ends were not looked up");
+            applied
+                .unexplained
+                .into_iter()
+                .map(|(_, arn)| arn)
+                .collect()
+        }
+    };
+    let again: Vec<&Message> = understood
         .iter()
         .filter(|(message, event)| {
-            applied.unknown.contains(&event.instance)
-                && event.may_precede_the_record()
+            let is_early =
+                applied.unknown.contains(&event.instance) && event.may_precede_the_record();
+            (is_early || unexplained.contains(&event.instance))
                 && message.deliveries < UNKNOWN_DELIVERIES_MAX
         })
         .map(|(message, _)| *message)
         .collect();
-    failed(too_early)
+    failed(again)
+}
+
+/// Looks up why instances ended of which events say only that they did, and applies it: the warning of a spot interruption may
+/// have been lost, and then EC2's reason is all that tells of it. Answers those that EC2 does not show as ended yet; if
+/// their events are dropped at last, reconcile finds their ends.
+async fn explain<L, E, W>(
+    instances: &BTreeSet<(Place, InstanceArn)>,
+    ports: &Ports<'_, L, E, W>,
+    now: u64,
+) -> Result<BTreeSet<InstanceArn>, FunctionError>
+where
+    L: Ledger,
+    E: InAccounts + FindInstances + ListInstances + StopInstances + Sync,
+    W: WakeExecutions + WatchExecutions,
+{
+    let mut by_place: BTreeMap<Place, Vec<String>> = BTreeMap::new();
+    for (place, arn) in instances {
+        let ids = by_place.entry(*place).or_default();
+        ids.push(arn.instance_id.clone());
+    }
+    let mut observations = Vec::new();
+    for (place, ids) in by_place {
+        let ec2 = ports.ec2.of(place.account);
+        for found in ec2.find_instances(&place.region, &ids).await? {
+            if found.state.is_ending() {
+                let state = Observation::State(found.state, found.state_reason);
+                observations.push((found.arn, state));
+            }
+        }
+    }
+    apply_and_wake(&observations, ports, now).await?;
+    let explained: BTreeSet<&InstanceArn> = observations.iter().map(|(arn, _)| arn).collect();
+    let arns = instances.iter().map(|(_, arn)| arn);
+    let rest = arns.filter(|arn| !explained.contains(arn));
+    Ok(rest.cloned().collect())
 }
 
 /// Applies observations, stops what is to be stopped, and wakes who waits.
 async fn apply_and_wake<L, E, W>(
-    observations: &[(InstanceArn, spawn_core::lifecycle::Observation)],
+    observations: &[(InstanceArn, Observation)],
     ports: &Ports<'_, L, E, W>,
     now: u64,
 ) -> Result<Applied, FunctionError>
 where
     L: Ledger,
-    E: InAccounts + ListInstances + StopInstances + Sync,
+    E: InAccounts + FindInstances + ListInstances + StopInstances + Sync,
     W: WakeExecutions + WatchExecutions,
 {
     let applied = track::apply(ports.ledger, observations, now).await?;

@@ -34,6 +34,7 @@ async fn call(world: &World, event: &Value, measure: &(dyn Fn(&Measured) + Sync)
 }
 
 async fn terminated(world: &World, arn: &InstanceArn) {
+    world.cloud.put(arn, InstanceState::Terminated, None);
     let event = json!({
         "detail-type": "EC2 Instance State-change Notification",
         "resources": [arn.to_string()],

@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
 use spawn_core::drain;
+use spawn_core::ending::EndCode;
 use spawn_core::ids::InstanceArn;
 use spawn_core::policy::Retries;
 use spawn_core::ports::{BadEnd, InstanceState};
@@ -95,6 +96,7 @@ async fn members_follow_their_instances_whatever_repeats_or_reorders() {
     let (world, arns) = launched(3, None).await;
     report(&world, &arns[0], 0);
     report(&world, &arns[1], 3);
+    world.cloud.put(&arns[2], InstanceState::Terminated, None);
     let events: Vec<Value> = vec![
         state_event(&arns[0], "running"),
         report_event(&arns[0]),
@@ -163,6 +165,7 @@ async fn a_member_holds_its_slot_until_its_instance_ends() {
 #[tokio::test]
 async fn a_lane_that_registers_after_the_slot_was_freed_is_woken_at_once() {
     let (world, arns) = launched(2, Some(1)).await;
+    world.cloud.put(&arns[0], InstanceState::Terminated, None);
     call(&world, &batch(&[state_event(&arns[0], "terminated")], 1), 2).await;
     call(&world, &json!({"register": {"kind": "slot", "sweep_id": world.sweep_id, "lane": LANE, "task_token": "late"}}), 3).await;
     assert_eq!(world.executions.woken(), ["late"]);
@@ -172,6 +175,9 @@ async fn a_lane_that_registers_after_the_slot_was_freed_is_woken_at_once() {
 async fn the_sweep_is_woken_when_its_last_member_ends_in_either_order() {
     for register_first in [true, false] {
         let (world, arns) = launched(2, None).await;
+        for arn in &arns {
+            world.cloud.put(arn, InstanceState::Terminated, None);
+        }
         let register = json!({"register": {"kind": "completion", "sweep_id": world.sweep_id, "task_token": "t"}});
         if register_first {
             call(&world, &register, 1).await;
@@ -271,6 +277,45 @@ async fn a_spot_notice_makes_the_end_an_interruption() {
     )
     .await;
     assert_eq!(states(&world).await, [MemberState::Interrupted]);
+}
+
+/// Events are best effort, the warning of an interruption, too; and the event of the end does not say why.
+#[tokio::test]
+async fn an_interruption_whose_warning_was_lost_is_still_one() {
+    let (world, arns) = launched_with(Retries::default(), 2, None).await;
+    let lost = Some("Server.SpotInstanceTermination");
+    world.cloud.put(&arns[0], InstanceState::ShuttingDown, lost);
+    let end = batch(&[state_event(&arns[0], "shutting-down")], 1);
+    assert_eq!(
+        call(&world, &end, 1).await,
+        json!({"batchItemFailures": []})
+    );
+    let member = world.members().await.remove(0);
+    assert_eq!(member.state, MemberState::Planned, "it is tried again");
+    assert_eq!(member.tries[0].code, EndCode::Interrupted);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_end_that_ec2_does_not_show_yet_is_looked_up_again_and_left_to_reconcile_at_last() {
+    let (world, arns) = launched(1, None).await;
+    let end = [state_event(&arns[0], "terminated")];
+    let again = json!({"batchItemFailures": [{"itemIdentifier": "m0"}]});
+    assert_eq!(call(&world, &batch(&end, 1), 1).await, again);
+    let place = world.sweep().await.lanes[0].place();
+    world.cloud.reach(place, false);
+    assert_eq!(call(&world, &batch(&end, 2), 2).await, again);
+    world.cloud.reach(place, true);
+    assert_eq!(
+        call(&world, &batch(&end, 3), 3).await,
+        json!({"batchItemFailures": []})
+    );
+    assert_eq!(states(&world).await, [MemberState::Launching]);
+    let user = Some("Client.UserInitiatedShutdown");
+    world.cloud.put(&arns[0], InstanceState::Terminated, user);
+    call(&world, &json!({"reconcile": {}}), 4_000).await;
+    let member = world.members().await.remove(0);
+    assert_eq!(member.code, Some(EndCode::EndedOutside));
 }
 
 /// All lanes have ended, and the sweep waits: it is told to launch the lane again, once for all that is to be tried again, and

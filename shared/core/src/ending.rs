@@ -135,6 +135,14 @@ pub fn is_spot_loss(state_reason: &str) -> bool {
     SPOT_LOSS.contains(&state_reason)
 }
 
+impl EndCode {
+    /// Whether this is what is said of an end when EC2's reason for it is not known, or tells of nobody that spawn knows.
+    #[must_use]
+    pub fn is_unexplained(self) -> bool {
+        matches!(self, Self::Lost | Self::BootFailed | Self::EndedOutside)
+    }
+}
+
 /// Why an instance ended that nobody had announced the end of, by what EC2 says and whether it was ever seen running.
 #[must_use]
 pub fn unannounced(state_reason: Option<&str>, has_run: bool) -> EndCode {

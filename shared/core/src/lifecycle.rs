@@ -14,6 +14,8 @@ const SPOT_LOSS_WORDS: &str = "EC2 took the spot instance back";
 pub enum Observation {
     /// EC2 shows it in this state, for this reason if EC2 gave one.
     State(InstanceState, Option<String>),
+    /// EC2 has sent the event that it went into this state; such an event does not say why.
+    Changed(InstanceState),
     /// EC2 does not show it any more, long after its launch.
     Gone,
     /// EC2 will take it back in two minutes.
@@ -50,8 +52,17 @@ pub fn observe(
     observation: &Observation,
     around: &Circumstances,
 ) -> Result<Option<MemberRow>, IllegalMove> {
+    let changed;
+    let observation = match observation {
+        Observation::Changed(state) => {
+            changed = Observation::State(*state, None);
+            &changed
+        }
+        other => other,
+    };
     let mut next = member.clone();
     match observation {
+        Observation::Changed(_) => {}
         Observation::State(InstanceState::Pending, _) => {}
         Observation::State(InstanceState::Running, _) => run(&mut next, around.now)?,
         Observation::State(InstanceState::Stopping | InstanceState::Stopped, reason) => {
@@ -408,7 +419,10 @@ mod tests {
             Terminated,
         ]);
         prop_oneof![
-            states.prop_map(|state| Observation::State(state, None)),
+            states
+                .clone()
+                .prop_map(|state| Observation::State(state, None)),
+            states.clone().prop_map(Observation::Changed),
             Just(Observation::Gone),
             Just(Observation::SpotNotice),
             Just(Observation::Rebalance),

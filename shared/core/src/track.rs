@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::account::Place;
 use crate::budget::Releases;
 use crate::cost;
+use crate::ending::EndCode;
 use crate::errors::FunctionError;
 use crate::ids::{InstanceArn, LaneId, SweepId};
 use crate::launch::{self, slot_change};
@@ -37,6 +38,9 @@ pub struct Applied {
     pub sweeps: BTreeSet<SweepId>,
     /// Instances whose member is complete and which are to be stopped.
     pub to_stop: BTreeSet<(Place, InstanceArn)>,
+    /// Instances that an event says to be gone, and nothing says why: EC2's reason is to be looked up. Their members are as they
+    /// were.
+    pub unexplained: BTreeSet<(Place, InstanceArn)>,
     /// Moves that the states do not allow, in words. They are dropped: the ledger is ahead of the observation.
     pub illegal: Vec<String>,
     /// How many members changed.
@@ -116,6 +120,7 @@ async fn apply_chunk(
         let mut writes = Vec::new();
         let mut changes = Changes::default();
         let mut to_stop = Vec::new();
+        let mut unexplained = BTreeSet::new();
         let mut changed = 0;
         let mut releases = Releases::default();
         let members = require_all::<MemberRow>(ledger, keys).await?;
@@ -139,6 +144,9 @@ async fn apply_chunk(
             let mut after = before.clone();
             for observation in seen.get(&instance.instance).into_iter().flatten() {
                 match observe(&after, observation, &around) {
+                    Ok(Some(next)) if is_unexplained(&after, &next, observation) => {
+                        unexplained.insert((before.lane.place(), instance.instance.clone()));
+                    }
                     Ok(Some(mut next)) => {
                         if let Some(back) = cost::note(&after, &mut next, now) {
                             releases.add(back.committed, back.billed, &back.charged_to);
@@ -188,11 +196,19 @@ async fn apply_chunk(
         }
         applied.changed += changed;
         applied.to_stop.extend(to_stop);
+        applied.unexplained.extend(unexplained);
         return Ok(true);
     }
     Err(FunctionError::Conflict(format!(
         "the members of {sweep_id} changed {TRIES_MAX} times while they were written"
     )))
+}
+
+/// Whether a member would come to its end by an event alone, and nothing says of what.
+fn is_unexplained(before: &MemberRow, after: &MemberRow, observation: &Observation) -> bool {
+    matches!(observation, Observation::Changed(_))
+        && before.code.is_none()
+        && after.code.is_some_and(EndCode::is_unexplained)
 }
 
 /// What happens to the members' instances at their end, by program.

@@ -269,6 +269,13 @@ impl World {
         }
     }
 
+    /// An instance's status checks fail from `since_ms` on. EC2 sends no event of that.
+    pub(crate) fn impair(&mut self, seq: u64, since_ms: u64) {
+        if let Some(instance) = self.instances.get_mut(&seq) {
+            instance.impaired_ms = Some(since_ms);
+        }
+    }
+
     /// Sends a rebalance recommendation.
     pub(crate) fn recommend_rebalance(&mut self, seq: u64, now_ms: u64) {
         let Some(instance) = self.instances.get_mut(&seq) else {

@@ -27,6 +27,7 @@ pub(crate) struct Past {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) tags: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) impaired: BTreeMap<String, u64>,
     pub(crate) points: BTreeMap<String, Vec<Point>>,
     pub(crate) without_cloudwatch: bool,
     pub(crate) ignores_ends: bool,

@@ -16,6 +16,11 @@ impl Cloud {
         tags.insert(name.to_owned(), value.to_owned());
     }
 
+    /// From now on an instance fails EC2's status checks, since this time (ms since 1970).
+    pub fn impair(&self, instance_id: &str, since: u64) {
+        self.state().impaired.insert(instance_id.to_owned(), since);
+    }
+
     /// What CloudWatch holds of an instance from now on.
     pub fn put_points(&self, instance_id: &str, points: Vec<Point>) {
         self.state().points.insert(instance_id.to_owned(), points);
@@ -79,6 +84,11 @@ impl WatchInstances for Cloud {
             Ok(all)
         })
         .await
+    }
+
+    async fn impaired(&self, region: &Region) -> Result<BTreeMap<String, u64>, Ec2Error> {
+        self.call(region, |state, _| Ok(state.impaired.clone()))
+            .await
     }
 
     async fn mark(

@@ -1,7 +1,9 @@
 //! Every instance that bears spawn's tag, whatever sweep it is of, and the marks that the reaper leaves on them.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Instance, Tag};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStatus, Tag};
 use spawn_core::ports::{Ec2Error, WatchInstances};
 use spawn_core::reap::{MANAGED_TAG, ManagedInstance};
 use spawn_core::region::Region;
@@ -36,6 +38,35 @@ impl WatchInstances for Ec2 {
         Ok(shown)
     }
 
+    /// EC2 sends no event of a failed status check, and a metric of each instance is paid for; asked this way, EC2 shows only
+    /// those that fail. The two kinds of checks are two filters, and filters of one call must all hold.
+    async fn impaired(&self, region: &Region) -> Result<BTreeMap<String, u64>, Ec2Error> {
+        let client = self.client(*region);
+        let mut impaired = BTreeMap::new();
+        for name in ["instance-status.status", "system-status.status"] {
+            let filter = Filter::builder().name(name).values("impaired").build();
+            let mut pages = client
+                .describe_instance_status()
+                .filters(filter)
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| errors::of_call(&error))?;
+                for status in page.instance_statuses() {
+                    let Some(id) = status.instance_id() else {
+                        continue;
+                    };
+                    let Some(since) = impaired_since(status) else {
+                        continue;
+                    };
+                    let before = impaired.entry(id.to_owned()).or_insert(since);
+                    *before = since.min(*before);
+                }
+            }
+        }
+        Ok(impaired)
+    }
+
     async fn mark(
         &self,
         region: &Region,
@@ -49,6 +80,19 @@ impl WatchInstances for Ec2 {
         };
         for_all(instance_ids, &mark).await
     }
+}
+
+/// Since when a status check fails, by the first of them. One of which EC2 does not say so is not taken for failed.
+fn impaired_since(status: &InstanceStatus) -> Option<u64> {
+    let checks = [status.instance_status(), status.system_status()];
+    let details = checks
+        .into_iter()
+        .flatten()
+        .flat_map(|check| check.details());
+    details
+        .filter_map(|detail| detail.impaired_since()?.to_millis().ok())
+        .filter_map(|ms| u64::try_from(ms).ok())
+        .min()
 }
 
 /// An instance with its tags.

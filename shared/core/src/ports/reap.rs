@@ -22,6 +22,13 @@ pub trait WatchInstances: Send + Sync {
         instance_ids: &[String],
     ) -> impl Future<Output = Result<Vec<ManagedInstance>, Ec2Error>> + Send;
 
+    /// The instances of a region that fail EC2's status checks, spawn's or not, each with since when (ms since 1970). Complete, or
+    /// an error.
+    fn impaired(
+        &self,
+        region: &Region,
+    ) -> impl Future<Output = Result<BTreeMap<String, u64>, Ec2Error>> + Send;
+
     /// Gives these instances a tag; an older value is replaced. Repeatable.
     fn mark(
         &self,

@@ -40,6 +40,7 @@ fn rests_on_absence(reason: ReapReason) -> bool {
         | ReapReason::OverBudget
         | ReapReason::Ttl
         | ReapReason::Idle
+        | ReapReason::Impaired
         | ReapReason::Asked
         | ReapReason::Replaced => false,
     }

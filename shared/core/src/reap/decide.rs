@@ -129,6 +129,9 @@ const ZOMBIE_GRACE_MS: u64 = 2 * 60 * 1000;
 pub const MARK_GRACE_MS: u64 = 2 * 60 * 1000;
 /// A boot runner is heard of within this time after the start, or never: cloud-init, network, role and assignment.
 pub const BOOT_GRACE_MS: u64 = 15 * 60 * 1000;
+/// An impaired instance has this long to recover, or to be heard of: EC2 recovers some by itself (Amazon EC2 User Guide, "Automatic
+/// instance recovery"), and a monitor that works is silent for a quarter of an hour at most.
+const IMPAIRED_GRACE_MS: u64 = 20 * 60 * 1000;
 /// Users are warned so long before.
 pub const WARNING_MS: u64 = 5 * 60 * 1000;
 /// Every instance is looked at this often, whatever is known of it.
@@ -248,8 +251,35 @@ fn of_known(subject: &Subject, known: &Known, now: u64) -> Verdict {
     {
         return end(Action::Terminate, ReapReason::Ttl, None, now);
     }
-    let verdict = of_activity(subject, known, now);
+    let verdict = match of_impairment(subject, known, &program.idle, now) {
+        Some(verdict) => verdict,
+        None => of_activity(subject, known, now),
+    };
     warned_of_ttl(verdict, known, now)
+}
+
+/// An instance that fails EC2's status checks. They look at its system and its network from outside and know nothing of its
+/// work: it is ended when it has not been heard of since, for longer than its monitor is ever silent, and CloudWatch does not
+/// show it at work either.
+fn of_impairment(subject: &Subject, known: &Known, rules: &IdleRules, now: u64) -> Option<Verdict> {
+    let since = subject.impaired_since?.min(now);
+    let heard_at = known.row.report_heartbeat_at.max(known.row.report_at);
+    if heard_at.is_some_and(|heard_at| heard_at > since) {
+        return None;
+    }
+    let due = since + IMPAIRED_GRACE_MS;
+    if now < due {
+        return Some(keep(Reason::Grace, due));
+    }
+    Some(match &subject.usage {
+        Usage::NotAsked => Verdict::AskCloudWatch(since),
+        Usage::NoAnswer => unknown("CloudWatch did not answer", now),
+        Usage::Points(points) if idle::contradicts(points, rules) => unknown(
+            "it fails EC2's status checks, and CloudWatch shows it at work",
+            now,
+        ),
+        Usage::Points(_) => end(Action::Terminate, ReapReason::Impaired, None, now),
+    })
 }
 
 /// A decision that is overtaken by the end of the member's time: the warning before it, and the look at it.

@@ -79,6 +79,7 @@ pub fn mark_tag(reason: ReapReason) -> Option<&'static str> {
         | ReapReason::Ttl
         | ReapReason::Idle
         | ReapReason::BootFailed
+        | ReapReason::Impaired
         | ReapReason::Asked
         | ReapReason::Replaced => None,
     }
@@ -153,6 +154,8 @@ pub enum Usage {
 pub struct Subject {
     /// What EC2 shows.
     pub cloud: ManagedInstance,
+    /// Since when it fails EC2's status checks, in ms since 1970, if it does.
+    pub impaired_since: Option<u64>,
     /// Its sweep; `None` when the ledger has none of that name.
     pub sweep: Option<SweepFacts>,
     /// What the ledger says.

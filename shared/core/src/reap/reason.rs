@@ -24,6 +24,8 @@ pub enum ReapReason {
     Zombie,
     /// It never said a word after its launch.
     BootFailed,
+    /// It fails EC2's status checks, and neither it nor CloudWatch shows that it works.
+    Impaired,
     /// It bears spawn's tags and no row of the ledger knows it.
     Orphan,
     /// A person asked for it.
@@ -34,7 +36,7 @@ pub enum ReapReason {
 
 impl ReapReason {
     /// All reasons, those that leave the least doubt first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Completed,
         Self::Draining,
         Self::OverBudget,
@@ -42,6 +44,7 @@ impl ReapReason {
         Self::Idle,
         Self::Zombie,
         Self::BootFailed,
+        Self::Impaired,
         Self::Orphan,
         Self::Asked,
         Self::Replaced,
@@ -58,6 +61,7 @@ impl ReapReason {
             Self::Idle => "idle",
             Self::Zombie => "zombie",
             Self::BootFailed => "boot_failed",
+            Self::Impaired => "impaired",
             Self::Orphan => "orphan",
             Self::Asked => "asked",
             Self::Replaced => "replaced",
@@ -74,6 +78,7 @@ impl ReapReason {
             Self::OverBudget => EndCode::ReapedBudget,
             Self::Draining => EndCode::ReapedDrain,
             Self::BootFailed => EndCode::BootFailed,
+            Self::Impaired => EndCode::Impaired,
             Self::Completed | Self::Zombie | Self::Orphan | Self::Asked | Self::Replaced => {
                 EndCode::ReapedByRequest
             }
@@ -91,6 +96,7 @@ impl ReapReason {
             Self::Idle => "it was idle for too long",
             Self::Zombie => "the ledger had it as ended",
             Self::BootFailed => "it never reported after its launch",
+            Self::Impaired => "it failed EC2's status checks",
             Self::Orphan => "no row of the ledger knew it",
             Self::Asked => "a person asked for it",
             Self::Replaced => "a person asked for another one",

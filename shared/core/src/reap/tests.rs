@@ -66,6 +66,7 @@ fn at_work() -> Subject {
             tags: BTreeMap::new(),
             can_hibernate: false,
         },
+        impaired_since: None,
         sweep: Some(SweepFacts {
             status: SweepStatus::Running,
             drained_as: None,
@@ -607,4 +608,40 @@ fn nothing_is_idle_before_its_grace_after_boot_is_over() {
         s.cloud.instance.launched_at = NOW - 40 * MINUTE;
     });
     assert_eq!(answer(&fresh), (Action::Keep, "idle_yet"));
+}
+
+/// At work an hour long, impaired since so many minutes, heard of so many minutes ago.
+fn impaired(since: u64, heard: u64, usage: Usage) -> Subject {
+    with(|subject, known| {
+        subject.impaired_since = Some(NOW - since * MINUTE);
+        known.row.report_heartbeat_at = Some(NOW - heard * MINUTE);
+        program(known).idle_timeout_s = None;
+        subject.usage = usage;
+    })
+}
+
+#[test]
+fn an_impaired_instance_ends_when_neither_it_nor_cloudwatch_shows_that_it_works() {
+    let ended = decided(&impaired(20, 21, Usage::Points(Vec::new())));
+    assert_eq!(
+        (ended.action, ended.reason),
+        (Action::Terminate, Reason::Reap(ReapReason::Impaired))
+    );
+    let asks = decide(&impaired(20, 21, Usage::NotAsked), NOW);
+    assert_eq!(asks, Verdict::AskCloudWatch(NOW - 20 * MINUTE));
+    let waits = decided(&impaired(19, 21, Usage::NotAsked));
+    assert_eq!(
+        (waits.reason, waits.next_look),
+        (Reason::Grace, NOW + MINUTE)
+    );
+    // Heard of since, so that its network works; or CloudWatch says nothing.
+    assert_eq!(
+        decided(&impaired(20, 19, Usage::NotAsked)).reason,
+        Reason::AtWork
+    );
+    let silent = decided(&impaired(20, 21, Usage::NoAnswer));
+    assert_eq!(
+        (silent.action, silent.reason),
+        (Action::Keep, Reason::ActivityUnknown)
+    );
 }

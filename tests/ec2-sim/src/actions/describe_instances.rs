@@ -99,6 +99,7 @@ fn values(instance: &Instance, change: &Change, name: &str) -> Vec<String> {
         "instance-id" => one(&instance.id),
         // On-demand instances have no lifecycle value.
         "instance-lifecycle" if spec.market.kind() == MarketKind::Spot => one("spot"),
+        "instance-status.status" | "system-status.status" => one(health(instance, change)),
         "instance-state-code" => vec![change.state.code().to_string()],
         "instance-state-name" => one(change.state.as_str()),
         "instance-type" => one(spec.instance_type.name),
@@ -193,6 +194,15 @@ pub(super) fn instances(call: &mut Call<'_>, xml: &mut Xml) -> Result<(), Ec2Err
     Ok(())
 }
 
+/// Both of its status checks.
+fn health(instance: &Instance, change: &Change) -> &'static str {
+    match (change.state, instance.impaired_ms) {
+        (State::Running, Some(_)) => "impaired",
+        (State::Running, None) => "ok",
+        _ => "not-applicable",
+    }
+}
+
 const STATUS_FILTERS: &[&str] = &[
     "availability-zone",
     "instance-state-code",
@@ -207,11 +217,7 @@ pub(super) fn status(call: &mut Call<'_>, xml: &mut Xml) -> Result<(), Ec2Error>
         all || change.state == State::Running
     })?;
     xml.list("instanceStatusSet", shown, |xml, (instance, change)| {
-        let health = if change.state == State::Running {
-            "ok"
-        } else {
-            "not-applicable"
-        };
+        let health = health(instance, change);
         xml.text("instanceId", &instance.id)
             .text("availabilityZone", &instance.zone);
         instance_xml::state(xml, "instanceState", change.state);
@@ -220,7 +226,13 @@ pub(super) fn status(call: &mut Call<'_>, xml: &mut Xml) -> Result<(), Ec2Error>
                 xml.text("status", health);
                 if change.state == State::Running {
                     xml.list("details", [()], |xml, ()| {
-                        xml.text("name", "reachability").text("status", "passed");
+                        xml.text("name", "reachability");
+                        match instance.impaired_ms {
+                            Some(since) => xml
+                                .text("status", "failed")
+                                .text("impairedSince", iso(since)),
+                            None => xml.text("status", "passed"),
+                        };
                     });
                 }
             });

@@ -238,6 +238,7 @@ impl Call<'_> {
             hibernated: false,
             notice: None,
             rebalance_ms: None,
+            impaired_ms: None,
             metadata_tokens: HashMap::new(),
             spec: Arc::clone(spec),
             place,

@@ -158,6 +158,8 @@ pub(crate) struct Instance {
     pub(crate) hibernated: bool,
     pub(crate) notice: Option<SpotNotice>,
     pub(crate) rebalance_ms: Option<u64>,
+    /// Since when its status checks fail; a start or stop ends that.
+    pub(crate) impaired_ms: Option<u64>,
     /// Tokens of the metadata service with the time they expire.
     pub(crate) metadata_tokens: HashMap<String, u64>,
 }

@@ -158,6 +158,14 @@ struct Interrupt {
     notice_s: Option<u64>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Impair {
+    /// So many seconds ago.
+    #[serde(default)]
+    since_s: u64,
+}
+
 /// What the shim sends for `shutdown`, `poweroff` and `halt`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -196,6 +204,12 @@ fn on_instance(world: &mut World, id: &str, verb: &str, body: &[u8], now_ms: u64
             let at_ms = world.interrupt(seq, wanted.notice_s.unwrap_or(SPOT_NOTICE_S), now_ms);
             Ok(json!({"reclaimed_at_ms": at_ms}))
         }
+        "impair" => {
+            let wanted: Impair = read(body)?;
+            let since_ms = now_ms.saturating_sub(wanted.since_s * 1000);
+            world.impair(seq, since_ms);
+            Ok(json!({"since_ms": since_ms}))
+        }
         "rebalance" => {
             world.recommend_rebalance(seq, now_ms);
             Ok(json!({}))
@@ -222,7 +236,7 @@ fn on_instance(world: &mut World, id: &str, verb: &str, body: &[u8], now_ms: u64
             Ok(json!({"at_ms": world.schedule_shutdown(seq, wanted.minutes, now_ms)}))
         }
         _ => Err(missing(format!(
-            "no verb {verb}; there are interrupt, rebalance, shutdown"
+            "no verb {verb}; there are impair, interrupt, rebalance, shutdown"
         ))),
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use spawn_core::ports::{
-    CloudInstance, Ec2Error, HibernateInstances, ReadUsage, StopInstances as _, WatchInstances,
+    CloudInstance, Ec2Error, FindInstances, HibernateInstances, ReadUsage, StopInstances as _,
+    WatchInstances,
 };
 use spawn_core::reap::{MANAGED_TAG, ManagedInstance, Point};
 use spawn_core::region::Region;
@@ -41,6 +42,11 @@ impl WatchInstances for Client {
         Ok(all)
     }
 
+    /// No instance of this model is impaired.
+    async fn impaired(&self, _: &Region) -> Result<BTreeMap<String, u64>, Ec2Error> {
+        Ok(BTreeMap::new())
+    }
+
     async fn mark(
         &self,
         region: &Region,
@@ -58,6 +64,20 @@ impl WatchInstances for Client {
             Ok(())
         })
         .await
+    }
+}
+
+impl FindInstances for Client {
+    async fn find_instances(
+        &self,
+        region: &Region,
+        instance_ids: &[String],
+    ) -> Result<Vec<CloudInstance>, Ec2Error> {
+        let mut all = self
+            .describe(region, (MANAGED_TAG, "true".to_owned()))
+            .await?;
+        all.retain(|one| instance_ids.contains(&one.arn.instance_id));
+        Ok(all)
     }
 }
 
