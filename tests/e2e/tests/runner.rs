@@ -662,6 +662,80 @@ fn a_spot_notice_reaches_the_program_and_saves_what_there_is() {
 }
 
 #[test]
+fn a_hook_saves_what_there_is_before_the_program_is_ended_as_interrupted() {
+    for shell in shells() {
+        let notice = format!(r#"{{"action":"terminate","time":"{}"}}"#, iso_from_now(120));
+        // The hook has the program's directory and environment; the program would go on for ever.
+        let hook =
+            "sleep 1; cp checkpoint \"$SPAWN_OUTPUT_DIR/saved\"; echo \"saved at $SPAWN_REGION\"";
+        let program = "echo precious >checkpoint; while :; do sleep 0.1; done";
+        let machine = interrupted(shell, &notice, hook, program);
+        let report = machine.report();
+        assert!(report.interrupted, "{shell}");
+        assert_eq!(report.reason, "after a spot notice", "{shell}");
+        assert_eq!(machine.text("saved"), "precious\n", "{shell}");
+        let log = machine.text("log.txt");
+        // The shell may have a word to say of its end.
+        assert!(log.contains("saved at eu-west-1\n"), "{shell}: {log}");
+    }
+}
+
+#[test]
+fn a_hook_that_takes_too_long_is_ended_and_what_there_is_is_uploaded() {
+    for shell in shells() {
+        let notice = format!(r#"{{"action":"terminate","time":"{}"}}"#, iso_from_now(24));
+        let hook = "echo begun >>hook; sleep 300; echo ended >>hook";
+        let program = "echo half >result.json; while :; do sleep 0.1; done";
+        let machine = interrupted(shell, &notice, hook, program);
+        assert!(machine.report().interrupted, "{shell}");
+        assert_eq!(machine.text("result.json"), "half\n", "{shell}");
+        let work = machine.home.join("var/lib/spawn/work/hook");
+        assert_eq!(fs::read_to_string(work).unwrap(), "begun\n", "{shell}");
+    }
+}
+
+#[test]
+fn a_program_that_ends_while_the_hook_runs_has_the_last_word() {
+    for shell in shells() {
+        let notice = format!(r#"{{"action":"terminate","time":"{}"}}"#, iso_from_now(120));
+        let program =
+            "until [ -s \"$SPAWN_SPOT_NOTICE_FILE\" ]; do sleep 0.1; done; echo all >result.json";
+        let machine = interrupted(shell, &notice, "sleep 300", program);
+        let report = machine.report();
+        assert_eq!(
+            (report.exit_code, report.interrupted),
+            (Some(0), false),
+            "{shell}"
+        );
+        assert_eq!(machine.text("result.json"), "all\n", "{shell}");
+    }
+}
+
+/// A machine whose spot notice comes while the program runs, when all is over.
+fn interrupted(shell: &'static str, notice: &str, hook: &str, program: &str) -> Machine {
+    let program = format!("touch ../ready; {program}");
+    let mut machine = Machine::new(shell)
+        .put("on_interruption", hook)
+        .command(&program);
+    machine.assign();
+    machine.boot();
+    machine.wait_for("var/lib/spawn/ready");
+    fs::write(machine.home.join("stub/spot"), notice).unwrap();
+    machine.wait();
+    machine
+}
+
+/// A time as EC2 writes it in a spot notice.
+fn iso_from_now(seconds: u64) -> String {
+    let date = Command::new("date")
+        .args(["-u", "+%Y-%m-%dT%H:%M:%SZ", "-d"])
+        .arg(format!("{seconds} seconds"))
+        .output()
+        .unwrap();
+    String::from_utf8(date.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
 fn a_machine_that_is_to_stay_is_left_alone() {
     for shell in shells() {
         for on_complete in ["none", "stop", "hibernate"] {

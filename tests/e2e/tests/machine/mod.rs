@@ -314,6 +314,7 @@ impl Machine {
             result_key: text(":key", "S"),
             at: text(":at", "N").unwrap().parse().unwrap(),
             reason: text(":reason", "S").unwrap_or_default(),
+            interrupted: values[":i"]["BOOL"] == Value::Bool(true),
             expression: read("expression").unwrap(),
             condition: read("condition").unwrap(),
         }
@@ -356,6 +357,7 @@ pub struct Report {
     pub result_key: Option<String>,
     pub at: u128,
     pub reason: String,
+    pub interrupted: bool,
     pub expression: String,
     pub condition: String,
 }
