@@ -116,3 +116,29 @@ def test_what_is_idle_for_too_long_is_ended_and_says_so(stack, document):
     stack.until(reaped, seconds=120, every=2)
     assert stack.members(sweep)[0]["reason"] == "it was idle for too long"
     stack.check_nothing_is_left(sweep)
+
+
+def test_an_interruption_without_warning_is_one_and_an_impaired_instance_is_ended(stack, document):
+    document |= {"command": "sleep 600", "spot": True, "params": [{"x": 1}, {"x": 2}], "retries": 0}
+    sweep = running(stack, stack.submit(document), 2)
+    taken, impaired = (member["instance"] for member in stack.members(sweep))
+
+    stack.fault(kind="lost-event", detail_type="EC2 Spot Instance Interruption Warning")
+    stack.sim(f"instances/{taken.rsplit('/', 1)[1]}/interrupt", {"notice_s": 1})
+    stack.until(lambda: stack.members(sweep)[0]["state"] == "interrupted")
+
+    # It has failed its checks for longer than it was heard of.
+    long_ago = int(datetime.datetime.now().timestamp() * 1000) - 30 * 60_000
+    key = {"pk": f"INSTANCE#{impaired}", "sk": "INSTANCE"}
+    stack.until(lambda: stack.table.get_item(Key=key)["Item"].get("report_heartbeat_at"))
+    heard = {"UpdateExpression": "SET report_heartbeat_at = :at", "ExpressionAttributeValues": {":at": long_ago}}
+    stack.table.update_item(Key=key, **heard)
+    stack.sim(f"instances/{impaired.rsplit('/', 1)[1]}/impair", {"since_s": 25 * 60})
+
+    def ended():
+        pass_over(stack)
+        return stack.members(sweep)[1].get("code")
+
+    assert stack.until(ended, every=1) == "impaired"
+    stack.until(lambda: "ended_at" in stack.meta(sweep))
+    stack.check_nothing_is_left(sweep)
