@@ -59,6 +59,8 @@ class Script:
             "describe-sweeps/list": {"sweeps": []},
             "control/check": {"sweep_id": SWEEP, "way": "places", "places": ["us-east-1.on-demand"], "reason": "by hand"},
             "control/act": {"settled": True, "wait_s": 0, "outcomes": []},
+            "notify/look": {"notified": []},
+            "notify/deliver": {"target": "somebody", "subject": "something"},
             "control/note": {"sweep_id": SWEEP, "outcome": []},
         }
 
@@ -66,7 +68,7 @@ class Script:
         self.answers[function] = answer
 
     def answer(self, function, event):
-        if function in ("track-instances", "idle-reaper", "describe-sweeps", "control"):
+        if function in ("track-instances", "idle-reaper", "describe-sweeps", "control", "notify"):
             function = f"{function}/{next(iter(event))}"
         with self.lock:
             self.asked[function].append(event)
@@ -97,7 +99,6 @@ def plan(**changes):
         "members": 2,
         "lanes": ["us-east-1.on-demand"],
         "timeout_s": 3600,
-        "topics": [],
         "manifest": "s3://bucket/plan.json",
     } | changes
 
@@ -284,21 +285,3 @@ def changed(stack):
     yield lambda *change: undo.append(stack.change(*change))
     for one in undo:
         one()
-
-
-@pytest.fixture
-def mail(stack):
-    """What the topic of notifications has sent: a callable that answers the next message."""
-    queues, topics = stack.client("sqs"), stack.client("sns")
-    url = queues.create_queue(QueueName="mail")["QueueUrl"]
-    arn = topics.subscribe(
-        TopicArn=stack.outputs["NotificationsTopicArn"], Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:mail"
-    )["SubscriptionArn"]
-
-    def read():
-        answer = queues.receive_message(QueueUrl=url, WaitTimeSeconds=5)
-        return json.loads(answer["Messages"][0]["Body"])
-
-    yield read
-    topics.unsubscribe(SubscriptionArn=arn)
-    queues.delete_queue(QueueUrl=url)

@@ -13,6 +13,11 @@ def failure(ended):
     return ended["error"], ended["cause"]
 
 
+def told(stack):
+    """What `notify` was told of ends; the schedule's looks name no sweep."""
+    return [event["look"] for event in stack.script.asked["notify/look"] if "sweep_id" in event["look"]]
+
+
 def drains(stack):
     return [event["drain"] for event in stack.script.asked["idle-reaper/drain"]]
 
@@ -44,17 +49,19 @@ def test_a_sweep_with_failures_succeeds_with_their_count(stack):
     assert stack.run("sweep")["output"]["counts"] == {"failed": 1}
 
 
-def test_every_topic_is_told_and_a_message_not_sent_is_kept(stack, mail):
-    topic = stack.outputs["NotificationsTopicArn"]
-    gone = f"arn:aws:sns:{REGION}:{ACCOUNT}:spawn-gone"
-    stack.script["plan-sweep"] = plan(topics=[topic, gone])
-    told, not_told = stack.run("sweep")["output"]["notified"]
-    assert told == {"topic": topic, "sent": True}
-    assert (not_told["topic"], not_told["sent"]) == (gone, False)
-    assert not_told["error"]["Error"]
-    message = mail()
-    assert message["Subject"] == f"spawn: {SWEEP} completed"
-    assert json.loads(message["Message"]) == outcome("completed")
+def test_who_wants_to_know_is_told_and_the_output_says_who(stack):
+    stack.script["notify/look"] = {"notified": [{"target": "arn:topic", "subject": "completed"}]}
+    ended = stack.run("sweep")
+    assert ended["output"]["notified"] == [{"target": "arn:topic", "subject": "completed"}]
+    assert told(stack) == [{"sweep_id": SWEEP, "news": outcome("completed")}]
+
+
+def test_a_sweep_of_which_nobody_can_be_told_is_no_failure(stack):
+    stack.script["notify/look"] = Error("Spawn.Config", "no table")
+    ended = stack.run("sweep")
+    assert ended["status"] == "SUCCEEDED"
+    [problem] = ended["output"]["notified"]
+    assert (problem["started"], problem["error"]["Error"]) == (False, "Spawn.Config")
 
 
 def test_lanes_of_members_to_be_tried_again_are_launched_once_more(stack):
@@ -95,8 +102,7 @@ def test_a_plan_that_cannot_be_made_is_drained_by_its_execution(stack):
     assert (first["status"], first["reason"]) == ("failed", "Spawn.Config: Plan the Sweep: no table")
 
 
-def test_a_lane_that_fails_drains_the_sweep_and_tells_the_first_error(stack, mail):
-    stack.script["plan-sweep"] = plan(topics=[stack.outputs["NotificationsTopicArn"]])
+def test_a_lane_that_fails_drains_the_sweep_and_tells_the_first_error(stack):
     stack.script["launch-batch"] = Error("Spawn.Config", "no permission")
     stack.script["idle-reaper/drain"] = known(LANE)
     stack.script["idle-reaper/reap_lane"] = [{"live": 2, "wait_s": 1}, {"live": 0, "wait_s": 0}]
@@ -104,10 +110,8 @@ def test_a_lane_that_fails_drains_the_sweep_and_tells_the_first_error(stack, mai
     words = "Launch Every Lane: Launch One Batch: no permission"
     assert failure(stack.run("sweep")) == ("Spawn.Config", words)
     assert len(stack.script.asked["idle-reaper/reap_lane"]) >= 2
-    message = mail()
-    assert message["Subject"] == f"spawn: {SWEEP} failed"
-    body = json.loads(message["Message"])
-    assert (body["status"], body["error"], body["cause"]) == ("failed", "Spawn.Config", words)
+    news = told(stack)[0]["news"]
+    assert (news["status"], news["error"], news["cause"]) == ("failed", "Spawn.Config", words)
 
 
 def test_a_sweep_that_is_not_over_in_time_is_drained(stack):
@@ -152,12 +156,13 @@ def test_a_settlement_that_fails_drains(stack):
     assert drains(stack)
 
 
-def test_a_drain_that_fails_does_not_hide_the_first_error(stack, mail):
-    stack.script["plan-sweep"] = plan(topics=[stack.outputs["NotificationsTopicArn"]])
+def test_a_drain_that_fails_does_not_hide_the_first_error(stack):
     stack.script["launch-batch"] = Error("Spawn.Bug", "first")
     stack.script["idle-reaper/drain"] = Error("Spawn.Config", "second")
     assert failure(stack.run("sweep")) == ("Spawn.Bug", "Launch Every Lane: Launch One Batch: first")
-    assert mail()["Subject"] == f"spawn: {SWEEP} draining: instances may be left"
+    news = told(stack)[0]["news"]
+    assert (news["status"], news["error"]) == ("draining", "Spawn.Bug")
+    assert news["drain_error"]
 
 
 def test_a_sweep_in_which_none_completes_fails_with_its_output_and_is_drained_once_more(stack):

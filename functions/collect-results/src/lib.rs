@@ -10,7 +10,8 @@ use spawn_core::cost::{self, Changes, Settlement};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::launch;
-use spawn_core::ledger::{self, Condition, Ledger, LedgerError, Write, path};
+use spawn_core::ledger::{self, Condition, Expect, Ledger, LedgerError, Stored as _, Write, path};
+use spawn_core::notify::PendingRow;
 use spawn_core::ports::{EndInstances, InAccounts, Objects};
 use spawn_core::prices::{PriceRow, price_pk};
 use spawn_core::region::Region;
@@ -221,7 +222,16 @@ async fn close(
             Value::from(sweep.status.as_str()),
         )],
     };
-    match ledger.commit(vec![write]).await {
+    // Whoever is to be told of the end is told, whatever becomes of the machine that waits for this.
+    let pending = PendingRow {
+        sweep_id: sweep.sweep_id.clone(),
+        version: 0,
+    };
+    let tell = Write::Put {
+        row: pending.row()?,
+        expect: Expect::Absent,
+    };
+    match ledger.commit(vec![write, tell]).await {
         Ok(()) => Ok(()),
         Err(LedgerError::Condition { .. }) => {
             let now: SweepRow = ledger::require(ledger, sweep_key(&sweep.sweep_id)).await?;

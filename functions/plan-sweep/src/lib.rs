@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use spawn_core::account::AccountId;
 use spawn_core::clock;
 use spawn_core::dns::Naming;
-use spawn_core::document::{Fault, Faults, Occasion, OperatorDefaults, Sweep};
+use spawn_core::document::{Fault, Faults, OperatorDefaults, Sweep};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::Ledger;
@@ -89,10 +89,6 @@ pub struct Output {
     pub lanes: Vec<LaneId>,
     /// Seconds after which the sweep cannot be alive.
     pub timeout_s: u64,
-    /// Topics to tell of an end that is not a success: none unless the document names the occasion.
-    pub topics: Vec<String>,
-    /// Topics to tell when every member completed.
-    pub topics_of_success: Vec<String>,
     /// The plan, for a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Value>,
@@ -261,19 +257,6 @@ fn output(
     } else {
         None
     };
-    // The other occasions happen while the sweep runs, and are not told yet.
-    let topics = |occasions: &[Occasion]| {
-        let told = sweep
-            .notify
-            .occasions
-            .iter()
-            .any(|one| occasions.contains(one));
-        if told {
-            plan.sweep.topics.clone()
-        } else {
-            Vec::new()
-        }
-    };
     Ok(Output {
         sweep_id: plan.sweep.sweep_id.clone(),
         sweep_name: sweep.name.clone(),
@@ -281,8 +264,6 @@ fn output(
         members: plan.sweep.members,
         lanes: plan.sweep.lanes.clone(),
         timeout_s: plan.timeout_s,
-        topics: topics(&[Occasion::End, Occasion::Failure]),
-        topics_of_success: topics(&[Occasion::End]),
         plan: summary,
         manifest,
     })

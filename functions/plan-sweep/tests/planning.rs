@@ -165,7 +165,7 @@ async fn members_are_spread_evenly_and_none_is_lost() {
         sizes.iter().all(|size| (334..=335).contains(size)),
         "{sizes:?}"
     );
-    assert_eq!(output.topics, ["arn:topic"]);
+    assert_eq!(place.sweep(&output).await.topics, ["arn:topic"]);
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@ use std::fmt;
 use spawn_core::account::AccountId;
 use spawn_core::boot::Home;
 use spawn_core::dns::{AddressKind, Naming};
+use spawn_core::document::Occasion;
 use spawn_core::limits::Sizes;
 use spawn_core::money::MicroDollars;
+use spawn_core::notify::Target;
 use spawn_core::prices::AGE_MS_MAX;
 use spawn_core::reap::breaker::Limit;
 use spawn_core::region::Region;
@@ -53,6 +55,13 @@ pub struct Config {
     /// EC2's launch limits, as far as the operator knows better than EC2's documentation and Service Quotas
     /// (`SPAWN_LAUNCH_LIMITS`), such as `RunInstances=10+4/s, instances=2000+4/s`.
     pub launch_limits: Sizes,
+    /// Who is told of every sweep (`SPAWN_STANDING_TARGETS`): ARNs of topics and names of webhooks' parameters, with commas
+    /// between.
+    pub standing_targets: Vec<Target>,
+    /// What they are told of (`SPAWN_STANDING_OCCASIONS`): names of occasions, with commas between.
+    pub standing_occasions: Vec<Occasion>,
+    /// The ARN of the state machine that delivers notices (`SPAWN_NOTIFY_MACHINE`), for the function that may start it.
+    pub notify_machine: Option<String>,
     /// The ARN of the state machine that drains sweeps (`SPAWN_DRAIN_MACHINE`), for the function that may start it.
     pub drain_machine: Option<String>,
     /// How much of a fleet a pass of the reaper may end (`SPAWN_REAPER_SHARE_PERCENT`, `SPAWN_REAPER_AT_LEAST`).
@@ -160,7 +169,14 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let member_role = self.optional("SPAWN_MEMBER_ROLE");
         let external_id = self.optional("SPAWN_EXTERNAL_ID");
         let member_role = member_role.zip(external_id);
+        let standing_targets = self.list("SPAWN_STANDING_TARGETS", |word| word.parse().ok());
+        let standing_occasions = self.list("SPAWN_STANDING_OCCASIONS", occasion);
+        let notify_machine =
+            self.beginning("SPAWN_NOTIFY_MACHINE", "arn:", "the ARN of a state machine");
         Some(Config {
+            standing_targets,
+            standing_occasions,
+            notify_machine,
             home_region: home_region?,
             account: account?,
             table: table?,
@@ -223,6 +239,23 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             .ok()
     }
 
+    /// Words with commas between them, each read by `read`.
+    fn list<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let text = self.optional(name).unwrap_or_default();
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        let mut values = Vec::new();
+        for word in words {
+            match read(word) {
+                Some(value) => values.push(value),
+                None => self.problems.push(format!("{name}: `{word}` is not known")),
+            }
+        }
+        values
+    }
+
     fn beginning(&mut self, name: &str, start: &str, what: &str) -> Option<String> {
         let value = self.optional(name)?;
         if value.starts_with(start) {
@@ -232,6 +265,18 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             .push(format!("{name}: `{value}` is not {what} ({start}…)"));
         None
     }
+}
+
+/// The occasion of this name. `cost_share` is that of a document that says no number.
+fn occasion(word: &str) -> Option<Occasion> {
+    Some(match word {
+        "end" => Occasion::End,
+        "failure" => Occasion::Failure,
+        "first_failure" => Occasion::FirstFailure,
+        "overdue" => Occasion::Overdue,
+        "cost_share" => Occasion::CostShare(80),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod ec2;
 pub mod lambda;
 pub mod ledger;
 pub mod metrics;
+pub mod notices;
 pub mod prices;
 pub mod route53;
 pub mod s3;

@@ -5,7 +5,7 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 use spawn_core::ids::{ClientToken, SweepId};
-use spawn_core::ports::{BadEnd, ServiceError, WakeExecutions, WatchExecutions};
+use spawn_core::ports::{BadEnd, ServiceError, StartDeliveries, WakeExecutions, WatchExecutions};
 use spawn_core::rows::Drain;
 
 use crate::sdk::Failure;
@@ -19,6 +19,7 @@ const NOBODY_WAITS: [&str; 3] = ["InvalidToken", "TaskDoesNotExist", "TaskTimedO
 pub struct Executions {
     client: Client,
     drain_machine: Option<String>,
+    notify_machine: Option<String>,
 }
 
 impl Executions {
@@ -28,6 +29,7 @@ impl Executions {
         Self {
             client: Client::new(config),
             drain_machine: None,
+            notify_machine: None,
         }
     }
 
@@ -37,6 +39,44 @@ impl Executions {
         Self {
             drain_machine,
             ..self
+        }
+    }
+}
+
+impl Executions {
+    /// The same, able to start executions of the state machine `notify_machine`.
+    #[must_use]
+    pub fn with_notify(self, notify_machine: Option<String>) -> Self {
+        Self {
+            notify_machine,
+            ..self
+        }
+    }
+}
+
+impl StartDeliveries for Executions {
+    async fn start_delivery(&self, name: &str, pk: &str, sk: &str) -> Result<(), ServiceError> {
+        let Some(machine) = &self.notify_machine else {
+            return Err(ServiceError::Refused {
+                service: "Step Functions",
+                message: "SPAWN_NOTIFY_MACHINE is not set".to_owned(),
+            });
+        };
+        let request = self
+            .client
+            .start_execution()
+            .state_machine_arn(machine)
+            .name(name)
+            .input(json!({"pk": pk, "sk": sk}).to_string());
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = Failure::of(&error);
+                if failure.code() == Some("ExecutionAlreadyExists") {
+                    return Ok(());
+                }
+                Err(failure.of_service("Step Functions"))
+            }
         }
     }
 }

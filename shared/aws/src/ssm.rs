@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_config::{Region as AwsRegion, SdkConfig};
 use aws_sdk_ssm::Client;
-use spawn_core::ports::{ReadParameters, ServiceError};
+use spawn_core::ports::{ReadParameters, ReadSecrets, ServiceError};
 use spawn_core::region::Region;
 
 use crate::sdk::Failure;
@@ -47,6 +47,28 @@ impl Parameters {
 impl ReadParameters for Parameters {
     async fn parameter(&self, region: &Region, name: &str) -> Result<Option<String>, ServiceError> {
         match self.client(*region).get_parameter().name(name).send().await {
+            Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value)),
+            Err(error) => absent_is_none(Failure::of(&error)),
+        }
+    }
+}
+
+/// Secrets of the home region: parameters that are decrypted.
+#[derive(Clone, Debug)]
+pub struct Secrets(Client);
+
+impl Secrets {
+    /// Secrets, read with the credentials of `config`.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self(Client::new(config))
+    }
+}
+
+impl ReadSecrets for Secrets {
+    async fn secret(&self, name: &str) -> Result<Option<String>, ServiceError> {
+        let request = self.0.get_parameter().name(name).with_decryption(true);
+        match request.send().await {
             Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value)),
             Err(error) => absent_is_none(Failure::of(&error)),
         }

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod money;
 pub mod overdue;
 pub mod page;
+pub mod notify;
 pub mod pattern;
 pub mod plan;
 pub mod policy;

@@ -53,6 +53,8 @@ fn sweeps_on_instances_that_run_programs() {
             "test_costs.py",
             "test_metrics.py",
             "test_page.py",
+            "test_controls.py",
+            "test_notify.py",
         ],
     );
 }

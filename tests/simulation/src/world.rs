@@ -181,6 +181,8 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         cost: None,
         results_bucket: "results".to_owned(),
         topics: Vec::new(),
+        webhooks: Vec::new(),
+        occasions: Vec::new(),
         dns_label: None,
         deadlines_changed_at: None,
     }

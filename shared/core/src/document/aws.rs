@@ -332,3 +332,28 @@ pub(super) fn topics(value: &Value) -> Read<Vec<String>> {
         }
     })
 }
+
+/// Names of the Parameter Store parameters that hold webhooks' addresses, or one.
+///
+/// The addresses themselves are secrets: whoever has one can write to the channel, and documents are kept and shown.
+pub(super) fn webhooks(value: &Value) -> Read<Vec<String>> {
+    each(value, |item| {
+        let name = text(item, 1011)?;
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let is_name = name.strip_prefix('/').is_some_and(|path| {
+            path.split('/')
+                .all(|part| !part.is_empty() && part.chars().all(is_word))
+        });
+        if is_name {
+            return Ok(name.to_owned());
+        }
+        let problem = if name.contains("://") {
+            // Not repeated: it is a secret.
+            Problem::new("it is an address, which is a secret")
+                .hint("put it into a SecureString parameter, and name that here".to_owned())
+        } else {
+            Problem::new(format!("{} is not the name of a parameter", quoted(name)))
+        };
+        Err(problem.into())
+    })
+}

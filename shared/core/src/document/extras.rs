@@ -19,9 +19,10 @@ const COST_SHARE_PERCENT: u8 = 80;
 
 /// The fields of `results` and of `notify`, each with its shape.
 pub(super) const RESULTS: [(&str, Shape); 2] = [("bucket", Shape::Bucket), ("file", Shape::File)];
-pub(super) const NOTIFY: [(&str, &[&str], Shape); 2] = [
+pub(super) const NOTIFY: [(&str, &[&str], Shape); 3] = [
     ("topics", &["topic"], Shape::Topics),
     ("occasions", &["on"], Shape::Occasions),
+    ("webhooks", &["webhook"], Shape::Webhooks),
 ];
 
 /// Lays the results of `over` over those of `doc`.
@@ -90,38 +91,48 @@ fn same(
 
 /// Lays `notify` of `over` over that of `doc`.
 pub(super) fn notify(doc: &TopLevel<'_>, over: &TopLevel<'_>, faults: &mut Collector) -> Notify {
-    let (topics, occasions) = read_notify(doc, faults);
-    let (over_topics, over_occasions) = read_notify(over, faults);
+    let doc = read_notify(doc, faults);
+    let over = read_notify(over, faults);
     Notify {
-        topics: over_topics.or(topics).unwrap_or_default(),
-        occasions: over_occasions
-            .or(occasions)
+        topics: over.topics.or(doc.topics).unwrap_or_default(),
+        occasions: over
+            .occasions
+            .or(doc.occasions)
             .unwrap_or_else(|| vec![Occasion::End, Occasion::Failure]),
+        webhooks: over.webhooks.or(doc.webhooks).unwrap_or_default(),
     }
 }
 
-fn read_notify(
-    top: &TopLevel<'_>,
-    faults: &mut Collector,
-) -> (Option<Vec<String>>, Option<Vec<Occasion>>) {
+/// What one document says of `notify`.
+#[derive(Default)]
+struct Given {
+    topics: Option<Vec<String>>,
+    occasions: Option<Vec<Occasion>>,
+    webhooks: Option<Vec<String>>,
+}
+
+fn read_notify(top: &TopLevel<'_>, faults: &mut Collector) -> Given {
+    let mut given = Given::default();
     let Some(found) = top.get(Top::Notify) else {
-        return (None, None);
+        return given;
     };
     // Topics alone are the commonest case.
     if found.value.is_string() || found.value.is_array() {
-        let topics = take(aws::topics(found.value), &found.path, Shape::Topics, faults);
-        return (topics, None);
+        given.topics = take(aws::topics(found.value), &found.path, Shape::Topics, faults);
+        return given;
     }
-    let (mut topics, mut occasions) = (None, None);
     if let Some(map) = object(found, faults) {
         for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
             let path = join(&found.path, key);
             match key.as_str() {
                 "topics" | "topic" => {
-                    topics = take(aws::topics(value), &path, Shape::Topics, faults)
+                    given.topics = take(aws::topics(value), &path, Shape::Topics, faults)
                 }
                 "occasions" | "on" => {
-                    occasions = take(each(value, occasion), &path, Shape::Occasions, faults);
+                    given.occasions = take(each(value, occasion), &path, Shape::Occasions, faults);
+                }
+                "webhooks" | "webhook" => {
+                    given.webhooks = take(aws::webhooks(value), &path, Shape::Webhooks, faults);
                 }
                 _ => unknown(
                     key,
@@ -133,7 +144,7 @@ fn read_notify(
             }
         }
     }
-    (topics, occasions)
+    given
 }
 
 fn occasion(value: &Value) -> Read<Occasion> {

@@ -49,6 +49,7 @@ pub(super) enum Shape {
     InstanceRequirements,
     PlacementGroup,
     Topics,
+    Webhooks,
     Occasions,
     Accounts,
     Retries,
@@ -119,6 +120,9 @@ impl Shape {
                 "cluster for a cluster placement group of the sweep's own, or the name of one that exists"
             }
             Self::OnBudget => "notify, hold or drain",
+            Self::Webhooks => {
+                "the name of a Parameter Store parameter that holds a webhook's address, such as /spawn/webhooks/team, or a list of them"
+            }
             Self::Topics => "the ARN of an SNS topic, or a list of them",
             Self::Occasions => {
                 "a list of end, failure, first_failure, overdue and {cost_share: PERCENT}"
@@ -214,6 +218,7 @@ impl Shape {
             Self::PlacementGroup => json!({"type": "string", "minLength": 1, "maxLength": 255}),
             Self::OnBudget => json!({"enum": ["notify", "hold", "drain"]}),
             Self::Topics => list_of(json!({"type": "string", "pattern": "^arn:aws[a-z-]*:sns:"})),
+            Self::Webhooks => list_of(json!({"type": "string", "pattern": "^/[A-Za-z0-9_./-]+$"})),
             Self::Occasions => list_of(json!({"anyOf": [
                 {"enum": ["end", "failure", "first_failure", "overdue", "cost_share"]},
                 {"type": "object", "properties": {"cost_share": whole(1, 100)}, "required": ["cost_share"], "additionalProperties": false},

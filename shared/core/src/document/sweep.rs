@@ -134,6 +134,8 @@ pub struct Notify {
     pub topics: Vec<String>,
     /// The occasions.
     pub occasions: Vec<Occasion>,
+    /// Webhooks, by the names of the Parameter Store parameters that hold their addresses.
+    pub webhooks: Vec<String>,
 }
 
 /// An occasion to tell somebody.

@@ -176,7 +176,8 @@ fn sweep_row(
     shards: u32,
     lanes: Vec<LaneId>,
 ) -> SweepRow {
-    let topics = if sweep.notify.topics.is_empty() {
+    // A document that names a webhook alone wants no mail to everybody.
+    let topics = if sweep.notify.topics.is_empty() && sweep.notify.webhooks.is_empty() {
         context.notify_topic.iter().cloned().collect()
     } else {
         sweep.notify.topics.clone()
@@ -224,6 +225,8 @@ fn sweep_row(
             .clone()
             .unwrap_or_else(|| context.results_bucket.clone()),
         topics,
+        webhooks: sweep.notify.webhooks.clone(),
+        occasions: sweep.notify.occasions.clone(),
         dns_label: None,
         deadlines_changed_at: None,
     }

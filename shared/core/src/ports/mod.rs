@@ -7,6 +7,7 @@ mod ec2;
 mod executions;
 mod listing;
 mod metrics;
+mod notices;
 mod offers;
 mod prices;
 mod reap;
@@ -22,6 +23,7 @@ pub use ec2::{
 pub use executions::{BadEnd, WakeExecutions, WatchExecutions};
 pub use listing::{ListSweeps, Listing, SweepsBy};
 pub use metrics::PublishMetrics;
+pub use notices::{PostWebhooks, PublishTopics, ReadSecrets, StartDeliveries};
 pub use offers::{
     Accelerator, AcceleratorKind, DescribeOffers, ImageFacts, ReadQuotas, RunningVcpus, TypeFacts,
 };

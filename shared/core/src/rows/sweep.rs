@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{member_key, sweep_pk, versioned};
+use crate::document::Occasion;
 use crate::ids::{LaneId, SweepId};
 use crate::ledger::{Key, Path, Stored, path};
 use crate::money::MicroDollars;
@@ -151,8 +152,14 @@ pub struct SweepRow {
     pub cost: Option<CostSoFar>,
     /// The bucket that the results are in.
     pub results_bucket: String,
-    /// The SNS topics to tell of the end.
+    /// The SNS topics that are told of what happens to it.
     pub topics: Vec<String>,
+    /// The webhooks that are, by the names of the parameters that hold their addresses.
+    #[serde(default)]
+    pub webhooks: Vec<String>,
+    /// What they are told of.
+    #[serde(default)]
+    pub occasions: Vec<Occasion>,
     /// The sweep's label in DNS; `None` when its members get no names.
     #[serde(default)]
     pub dns_label: Option<String>,
