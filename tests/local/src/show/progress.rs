@@ -18,6 +18,10 @@ pub struct Progress {
     pub members: u64,
     /// Members by state.
     pub counts: Tally,
+    /// What it has cost so far, in micro-dollars: as cost-guard saw it last, or by the bills since.
+    pub spent: u64,
+    /// Its budget in micro-dollars, if it has one.
+    pub budget: Option<u64>,
 }
 
 /// How a state is drawn.
@@ -29,7 +33,7 @@ struct Look {
 }
 
 /// In the order in which the bar shows them: the ends, then what runs, then what waits.
-const LOOKS: [Look; 7] = [
+const LOOKS: [Look; 8] = [
     Look {
         state: "completed",
         block: '█',
@@ -61,6 +65,12 @@ const LOOKS: [Look; 7] = [
         colour: "36",
     },
     Look {
+        state: "stopped",
+        block: '▓',
+        ascii: 's',
+        colour: "2",
+    },
+    Look {
         state: "launching",
         block: '▒',
         ascii: '-',
@@ -74,13 +84,20 @@ const LOOKS: [Look; 7] = [
     },
 ];
 
-const BAR_WIDTH: usize = 36;
+const BAR_WIDTH: usize = 24;
+
+/// Fewer members than this say little about how long the others will take.
+const ENDS_TO_TELL: u64 = 2;
 
 impl Progress {
     /// What a sweep's row in the ledger says.
     pub fn of_row(row: &Row) -> Self {
         let counts = row.get("counts").and_then(serde_json::Value::as_object);
+        let number = |value: Option<&serde_json::Value>| value.and_then(serde_json::Value::as_u64);
+        let seen = number(row.get("cost").and_then(|cost| cost.get("accrued")));
         Self {
+            spent: seen.max(number(row.get("billed"))).unwrap_or_default(),
+            budget: number(row.get("budget")),
             status: row
                 .get("status")
                 .and_then(serde_json::Value::as_str)
@@ -111,6 +128,40 @@ impl Progress {
             .sum()
     }
 
+    /// Members that have been launched, whatever became of them.
+    pub fn launched(&self) -> u64 {
+        self.members.saturating_sub(self.of("planned"))
+    }
+
+    /// Members that end in a minute, in tenths, after so long.
+    fn ends_per_minute(&self, elapsed: Duration) -> Option<String> {
+        let ms = elapsed.as_millis().max(1);
+        let tenths = u128::from(self.ended()) * 600_000 / ms;
+        (self.ended() > 0).then(|| format!("{}.{}/min", tenths / 10, tenths % 10))
+    }
+
+    /// How long the others will take if they end as those before them.
+    fn left(&self, elapsed: Duration) -> Option<Duration> {
+        let left = self.members.saturating_sub(self.ended());
+        let ended = u32::try_from(self.ended()).ok()?;
+        let left = u32::try_from(left).ok()?;
+        (self.ended() >= ENDS_TO_TELL && left > 0).then(|| elapsed * left / ended)
+    }
+
+    /// Rate, money and the time that is left, as far as they are known.
+    fn forecast(&self, elapsed: Duration) -> Vec<String> {
+        let mut words = vec![format!("{} launched", self.launched())];
+        words.extend(self.ends_per_minute(elapsed));
+        match self.budget {
+            Some(budget) => words.push(format!("{} of {}", dollars(self.spent), dollars(budget))),
+            None if self.spent > 0 => words.push(dollars(self.spent)),
+            None => {}
+        }
+        let left = self.left(elapsed);
+        words.extend(left.map(|left| format!("about {} left", seconds(left))));
+        words
+    }
+
     /// A bar, and numbers beside it.
     pub fn line(&self, elapsed: Duration, style: Style) -> String {
         let total = self.members.to_string();
@@ -133,7 +184,11 @@ impl Progress {
         format!(
             "{} {ended}  {numbers}  {}",
             self.bar(style),
-            style.dim(&seconds(elapsed))
+            style.dim(&format!(
+                "{}, {}",
+                self.forecast(elapsed).join(", "),
+                seconds(elapsed)
+            ))
         )
     }
 
@@ -145,11 +200,12 @@ impl Progress {
             .map(|look| format!("{} {}", self.of(look.state), look.state))
             .collect();
         format!(
-            "{:>6}  {}/{} ended  {}",
+            "{:>6}  {}/{} ended  {}; {}",
             seconds(elapsed),
             self.ended(),
             self.members,
-            parts.join(", ")
+            parts.join(", "),
+            self.forecast(elapsed).join(", ")
         )
     }
 
@@ -190,6 +246,16 @@ impl Progress {
     }
 }
 
+/// An amount to the cent, or of less than that to the micro-dollar.
+fn dollars(micros: u64) -> String {
+    let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
+    if micros == 0 || micros >= 10_000 {
+        format!("${whole}.{:02}", rest / 10_000)
+    } else {
+        format!("${whole}.{rest:06}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -204,6 +270,8 @@ mod tests {
                 .iter()
                 .map(|(state, count)| ((*state).to_owned(), *count))
                 .collect(),
+            spent: 0,
+            budget: None,
         }
     }
 
@@ -249,11 +317,28 @@ mod tests {
         let elapsed = Duration::from_millis(4200);
         assert_eq!(
             progress.line(elapsed, style),
-            "[#########xxx======..................] 12/36  9 completed, 3 failed, 6 running  4.2 s"
+            "[######xx====............] 12/36  9 completed, 3 failed, 6 running  18 launched, 171.4/min, about 8.4 s left, 4.2 s"
         );
         assert_eq!(
             progress.words(elapsed),
-            " 4.2 s  12/36 ended  9 completed, 3 failed, 6 running, 18 planned"
+            " 4.2 s  12/36 ended  9 completed, 3 failed, 6 running, 18 planned; 18 launched, 171.4/min, about 8.4 s left"
         );
+    }
+
+    #[test]
+    fn money_is_told_beside_the_budget_and_what_is_not_known_is_not_told() {
+        let minute = Duration::from_secs(60);
+        let mut one = progress(&[("completed", 1), ("running", 3)]);
+        assert_eq!(one.forecast(minute), ["4 launched", "1.0/min"]);
+        (one.spent, one.budget) = (123_456, Some(5_000_000));
+        assert_eq!(one.forecast(minute)[2], "$0.12 of $5.00");
+        one.budget = None;
+        one.spent = 1_300;
+        assert_eq!(one.forecast(minute)[2], "$0.001300");
+        let over = progress(&[("completed", 4)]);
+        assert_eq!(over.forecast(minute), ["4 launched", "4.0/min"]);
+        let row = json!({"cost": {"accrued": 7}, "billed": 9, "budget": 20});
+        let read = Progress::of_row(row.as_object().unwrap());
+        assert_eq!((read.spent, read.budget), (9, Some(20)));
     }
 }
