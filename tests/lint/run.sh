@@ -31,4 +31,6 @@ step shellcheck
 "$home/venv/bin/shellcheck" infra/instance/*.sh statemachines/cases/run.sh tests/lint/run.sh .ci/run
 step structure
 "$home/venv/bin/python" tests/lint/structure.py
+step docs
+"$home/venv/bin/python" tests/lint/docs.py
 echo "lint: all clean"
