@@ -130,7 +130,7 @@ monitor() {
 	next=$(($(now) + window_s)) next_ask=0
 	while :; do
 		say_activity
-		[ "$(now)" -lt "$next_ask" ] || { ask_ledger; next_ask=$(($(now) + poll_s)); }
+		[ "$(now)" -lt "$next_ask" ] || { ask_ledger; tell; next_ask=$(($(now) + poll_s)); }
 		sleep "$([ "$window_s" -lt 5 ] && echo 1 || echo 5)"
 		if [ "$gpu_max" != - ]; then
 			use=$(read_gpus)

@@ -79,7 +79,7 @@ fi
 
 # --- Calls to AWS
 awscli() {
-	AWS_PAGER='' AWS_MAX_ATTEMPTS=4 AWS_RETRY_MODE=standard timeout --foreground "$limit" \
+	AWS_PAGER='' AWS_CLI_FILE_ENCODING=UTF-8 AWS_MAX_ATTEMPTS=4 AWS_RETRY_MODE=standard timeout --foreground "$limit" \
 		aws --region "$SPAWN_HOME_REGION" --cli-connect-timeout 5 --cli-read-timeout 30 "$@" </dev/null 2>"$errors"
 }
 
@@ -150,6 +150,7 @@ delay=1
 
 get() { sed -n "/^$1 /{s///p;q;}" "$assignment" | base64 -d; }
 command=$(get command)
+log_group=$(get log_group)
 completion_file=$(get completion_file) completion_delay_s=$(get completion_delay_s)
 result_file=$(get result_file) bucket=$(get results_bucket) prefix=$(get results_prefix)
 hook=$(get on_interruption) on_complete=$(get on_complete) deadline=$(get ttl_deadline)
@@ -230,6 +231,62 @@ end_below() { # end_below PID SECONDS: SIGTERM to all below PID, SIGKILL after s
 	done
 }
 
+# --- The program's output, to the sweep's log group
+# Bytes: of one call, which takes 1 MiB and 10,000 lines; of a running program, so that there is room for its last words.
+log_part=131072 log_most=786432
+say_lines() { # as JSON for PutLogEvents, on standard output; what is no text is left out
+	{ iconv -cs -f UTF-8 -t UTF-8 2>/dev/null || :; } | tr -d '\000-\010\013-\037' | grep . |
+		sed -e 's/[\\"]/\\&/g' -e "s/$(printf '\t')/\\\\t/g" -e "s/.*/{\"timestamp\":$(date +%s%3N),\"message\":\"&\"}/" \
+			-e '1s/^/[/' -e '1!s/^/,/' -e '$s/$/]/'
+}
+tell() { # tell [all]: what the program has said since the last time; "all": to its end, and of too much the end
+	[ -n "$log_group" ] && [ -s "$log" ] || return 0
+	tries=50
+	until mkdir "$dir/telling" 2>/dev/null; do # one at a time
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] && [ -n "${1:-}" ] || return 0
+		sleep 0.2
+	done
+	while tell_part "$@"; do :; done
+	rmdir "$dir/telling"
+}
+tell_part() {
+	told_to=0
+	[ ! -f "$dir/told" ] || read -r told_to <"$dir/told"
+	left=$(($(wc -c <"$log") - told_to))
+	if [ -n "${1:-}" ]; then
+		if [ "$left" -gt $((2 * log_part)) ]; then
+			told_to=$((told_to + left - 2 * log_part)) left=$((2 * log_part))
+		fi
+	else
+		[ "$told_to" -lt "$log_most" ] || return 1
+	fi
+	[ "$left" -gt 0 ] || return 1
+	tail -c "+$((told_to + 1))" "$log" | head -c "$log_part" | head -n 9000 >"$dir/part"
+	size=$(wc -c <"$dir/part")
+	# A line that is not whole yet waits, unless there will be no more of it.
+	rest=0
+	[ -z "$(tail -c 1 "$dir/part" | tr -d '\n')" ] || rest=$(tail -n 1 "$dir/part" | wc -c)
+	if [ -z "${1:-}" ] || [ "$left" -gt "$size" ]; then
+		if [ "$rest" -lt "$size" ]; then
+			size=$((size - rest))
+		elif [ "$size" -lt "$log_part" ]; then
+			return 1
+		fi
+	fi
+	head -c "$size" "$dir/part" | say_lines >"$dir/lines"
+	if [ -s "$dir/lines" ]; then
+		if [ ! -e "$dir/stream" ]; then
+			awscli logs create-log-stream --log-group-name "$log_group" --log-stream-name "$instance" ||
+				grep -q AlreadyExists "$errors" || { say "no log stream: $(problem)"; return 1; }
+			: >"$dir/stream"
+		fi
+		awscli logs put-log-events --log-group-name "$log_group" --log-stream-name "$instance" \
+			--log-events "file://$dir/lines" >/dev/null || { say "output was not logged: $(problem)"; return 1; }
+	fi
+	echo $((told_to + size)) >"$dir/told"
+}
+
 # --- Results and report
 upload() {
 	awscli s3 cp "$out" "s3://$bucket/$prefix/" --recursive --only-show-errors && return 0
@@ -281,6 +338,8 @@ hurry() { # at SIGTERM: a shutdown, or the ttl has passed
 	fi
 	save
 	report
+	rmdir "$dir/telling" 2>/dev/null
+	tell all
 	[ ! -e "$dir/ending" ] || end_machine
 	exit 0
 }
@@ -356,6 +415,7 @@ else
 fi
 say "exit code $code"
 save
+tell all
 report
 
 case $on_complete in

@@ -56,6 +56,15 @@ def test_who_wants_to_know_is_told_and_the_output_says_who(stack):
     assert told(stack) == [{"sweep_id": SWEEP, "news": outcome("completed")}]
 
 
+def test_a_sweep_whose_logs_are_wanted_has_a_log_group_that_expires(stack):
+    group = "/spawn/sweeps/of-a-case"
+    stack.script["plan-sweep"] = plan(log_group=group)
+    for _ in range(2):
+        assert stack.run("sweep")["status"] == "SUCCEEDED", "also when the group is there already"
+    [made] = stack.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert made["retentionInDays"] > 0
+
+
 def test_a_sweep_of_which_nobody_can_be_told_is_no_failure(stack):
     stack.script["notify/look"] = Error("Spawn.Config", "no table")
     ended = stack.run("sweep")

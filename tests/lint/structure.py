@@ -12,7 +12,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Error types of spawn's functions are read from the source; these are the services' own.
-SERVICE_ERRORS = re.compile(r"^(States|Lambda|Sandbox|Runtime|SNS|SQS|StepFunctions|CostExplorer|CloudWatch)\.\w+$|^ExecutionAlreadyExists$")
+SERVICE_ERRORS = re.compile(r"^(States|Lambda|Sandbox|Runtime|SNS|SQS|StepFunctions|CostExplorer|CloudWatchLogs|CloudWatch)\.\w+$|^ExecutionAlreadyExists$")
 # An inline Map runs at most so many iterations at a time, and a state's name has at most so many characters (AWS Step
 # Functions Developer Guide, "Service quotas" and "Map state processing modes").
 MAP_CONCURRENCY_MAX = 40

@@ -87,6 +87,9 @@ pub struct Output {
     pub members: u32,
     /// Its lanes.
     pub lanes: Vec<LaneId>,
+    /// The log group to make for the output of its members, if it is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_group: Option<String>,
     /// Seconds after which the sweep cannot be alive.
     pub timeout_s: u64,
     /// The plan, for a dry run.
@@ -263,6 +266,7 @@ fn output(
         dry_run: sweep.dry_run,
         members: plan.sweep.members,
         lanes: plan.sweep.lanes.clone(),
+        log_group: plan.sweep.log_group.clone(),
         timeout_s: plan.timeout_s,
         plan: summary,
         manifest,

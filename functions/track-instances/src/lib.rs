@@ -17,7 +17,7 @@ use spawn_core::failure;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger};
 use spawn_core::lifecycle::Observation;
-use spawn_core::metrics::Measured;
+use spawn_core::metrics::{Measured, Metric};
 use spawn_core::overdue;
 use spawn_core::ports::{
     FindInstances, InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
@@ -301,12 +301,28 @@ where
             "members moved"
         );
     }
+    if let Some(measured) = measured(&applied) {
+        (ports.measure)(&measured);
+    }
     stop(&applied.to_stop, ports).await?;
     for sweep in &applied.sweeps {
         enforce(sweep, ports, now).await?;
         track::wake(ports.ledger, ports.executions, sweep).await?;
     }
     Ok(applied)
+}
+
+/// How long instances took to run, and how many members are tried again; nothing when there is nothing new.
+fn measured(applied: &Applied) -> Option<Measured> {
+    let mut measured = Measured::new();
+    for ms in &applied.started_ms {
+        let ms = i64::try_from(*ms).unwrap_or(i64::MAX);
+        measured = measured.with(Metric::TimeToRunning, ms);
+    }
+    if applied.retried > 0 {
+        measured = measured.with(Metric::Retries, applied.retried);
+    }
+    (!applied.started_ms.is_empty() || applied.retried > 0).then_some(measured)
 }
 
 /// Holds or drains a sweep of which too many members have failed.

@@ -134,6 +134,14 @@ pub fn assignment(
             &program.completion_delay_s.to_string(),
         );
     }
+    // A log group takes lines of its own account only.
+    if let Some(group) = sweep
+        .log_group
+        .as_ref()
+        .filter(|_| member.lane.account.is_none())
+    {
+        lines.put("log_group", group);
+    }
     lines.put("results_bucket", &sweep.results_bucket);
     lines.put(
         "results_prefix",
@@ -174,6 +182,12 @@ fn idle_rules(member: &MemberRow, rules: &IdleRules) -> String {
         rules.agree,
         rules.grace_s
     )
+}
+
+/// The log group of the output of a sweep's members.
+#[must_use]
+pub fn log_group(sweep_id: &str) -> String {
+    format!("/spawn/sweeps/{sweep_id}")
 }
 
 /// The S3 prefix of what a member leaves.

@@ -26,6 +26,7 @@ pub mod money;
 pub mod overdue;
 pub mod page;
 pub mod notify;
+pub mod page;
 pub mod pattern;
 pub mod plan;
 pub mod policy;

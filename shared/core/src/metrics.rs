@@ -120,6 +120,10 @@ metrics! {
     InstancesLaunched => "instances_launched", Count;
     /// From the start of a sweep's execution to the answer of a launch call.
     LaunchLag => "launch_lag", Milliseconds;
+    /// From the launch of an instance to its being seen running.
+    TimeToRunning => "time_to_running", Milliseconds;
+    /// Members that are planned once more after an end without success.
+    Retries => "retries", Count;
     /// Accounts and regions that a reconcile pass could not look at.
     UnreachablePlaces => "unreachable_places", Count;
     /// Pools that were found without capacity.

@@ -1,5 +1,6 @@
 //! Applies observations to the ledger, and wakes who waits for what they bring about.
 
+mod gone;
 mod reconcile;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,10 @@ pub struct Applied {
     pub illegal: Vec<String>,
     /// How many members changed.
     pub changed: usize,
+    /// From launch to running, in ms, of instances that were seen running for the first time.
+    pub started_ms: Vec<u64>,
+    /// How many members are tried again.
+    pub retried: i64,
 }
 
 /// How often a transaction is rebuilt from fresh rows when another writer was faster.
@@ -121,6 +126,8 @@ async fn apply_chunk(
         let mut changes = Changes::default();
         let mut to_stop = Vec::new();
         let mut unexplained = BTreeSet::new();
+        let mut gone = Vec::new();
+        let mut started_ms = Vec::new();
         let mut changed = 0;
         let mut releases = Releases::default();
         let members = require_all::<MemberRow>(ledger, keys).await?;
@@ -163,6 +170,7 @@ async fn apply_chunk(
             {
                 to_stop.push((before.lane.place(), instance.instance.clone()));
             }
+            gone.extend(gone::of(&before, &after));
             if (retry::is_left(&after, sweep.retries) || retry::is_replaced(&after))
                 && !before.state.is_ended()
                 && sweep.goes_on()
@@ -173,6 +181,7 @@ async fn apply_chunk(
             }
             if after != before {
                 changed += 1;
+                started_ms.extend(time_to_running(&before, &after));
                 changes.add(&before, &after);
                 if let Some(deadline) = after.ttl_deadline
                     && before.ttl_deadline != after.ttl_deadline
@@ -182,6 +191,7 @@ async fn apply_chunk(
                 writes.push(after.replace()?);
             }
         }
+        let retried = changes.retried;
         writes.extend(changes.write(sweep_id));
         let writes = releases.into_writes(sweep_id, writes);
         if writes.len() > TRANSACTION_ITEMS_MAX && instances.len() > 1 {
@@ -194,7 +204,10 @@ async fn apply_chunk(
                 Err(error) => return Err(error.into()),
             }
         }
+        gone.iter().for_each(gone::Gone::log);
         applied.changed += changed;
+        applied.started_ms.extend(started_ms);
+        applied.retried += retried;
         applied.to_stop.extend(to_stop);
         applied.unexplained.extend(unexplained);
         return Ok(true);
@@ -209,6 +222,13 @@ fn is_unexplained(before: &MemberRow, after: &MemberRow, observation: &Observati
     matches!(observation, Observation::Changed(_))
         && before.code.is_none()
         && after.code.is_some_and(EndCode::is_unexplained)
+}
+
+/// How long an instance took to run, if it was seen running just now for the first time.
+fn time_to_running(before: &MemberRow, after: &MemberRow) -> Option<u64> {
+    let is_first = before.running_at.is_none();
+    let running_at = after.running_at.filter(|_| is_first)?;
+    Some(running_at.saturating_sub(after.launched_at?))
 }
 
 /// What happens to the members' instances at their end, by program.

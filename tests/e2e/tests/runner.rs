@@ -61,6 +61,94 @@ fn a_member_runs_reports_and_shuts_down() {
     }
 }
 
+/// The messages of all calls that put log events, a list for each call.
+fn logged(machine: &Machine) -> Vec<Vec<String>> {
+    let lines = fs::read_to_string(machine.home.join("stub/lines")).unwrap_or_default();
+    let call = |line: &str| -> Vec<String> {
+        let events: Vec<Value> = serde_json::from_str(line).unwrap();
+        let now = i64::try_from(now().as_millis()).unwrap();
+        events
+            .iter()
+            .map(|event| {
+                let age = now - event["timestamp"].as_i64().unwrap();
+                assert!((0..600_000).contains(&age), "{event}");
+                event["message"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    lines.lines().map(call).collect()
+}
+
+#[test]
+fn what_a_program_says_goes_to_the_log_group_byte_for_byte_where_it_is_text() {
+    for shell in shells() {
+        let machine = Machine::new(shell)
+            .put("log_group", "/spawn/sweeps/demo-20260101-abcdef")
+            .command(
+                r#"printf 'plain\n\n"quoted" \\ back\ttab\n'; printf 'caf\303\251 \377\001bad & $(x)\nno newline'"#,
+            )
+            .run();
+        let expected = [
+            "plain",
+            "\"quoted\" \\ back\ttab",
+            "caf\u{e9} bad & $(x)",
+            "no newline",
+        ];
+        assert_eq!(logged(&machine).concat(), expected, "{shell}");
+        let text = |name: &str| fs::read_to_string(machine.home.join("stub").join(name)).unwrap();
+        assert_eq!(text("group"), "/spawn/sweeps/demo-20260101-abcdef");
+        assert_eq!(text("stream"), "i-0abc");
+        let calls = machine.calls();
+        let at = |call: &str| calls.iter().position(|one| one == call).unwrap();
+        assert!(at("aws logs put-log-events") < at("aws dynamodb update-item"));
+    }
+}
+
+#[test]
+fn a_program_that_says_nothing_or_whose_output_is_not_wanted_makes_no_call() {
+    let silent = Machine::new("sh")
+        .put("log_group", "/spawn/sweeps/x")
+        .command("true");
+    let unwanted = Machine::new("sh").command("echo hello");
+    for machine in [silent.run(), unwanted.run()] {
+        assert!(
+            !machine
+                .calls()
+                .iter()
+                .any(|call| call.starts_with("aws logs"))
+        );
+    }
+}
+
+#[test]
+fn of_too_much_output_the_end_is_logged_in_whole_lines() {
+    let machine = Machine::new("sh")
+        .put("log_group", "/spawn/sweeps/x")
+        .command("i=100000; while [ $i -lt 300000 ]; do echo line $i; i=$((i+1)); done")
+        .run();
+    let calls = logged(&machine);
+    assert!(calls.iter().all(|lines| lines.len() <= 9_000));
+    let lines = calls.concat();
+    // What the monitor had told while the program ran, and 256 KiB of its end.
+    assert!((20_001..100_000).contains(&lines.len()), "{}", lines.len());
+    assert_eq!(lines.last().unwrap(), "line 299999");
+    for (line, number) in lines.iter().rev().take(20_000).zip((0..=299_999).rev()) {
+        assert_eq!(*line, format!("line {number}"));
+    }
+}
+
+#[test]
+fn output_that_cannot_be_logged_changes_nothing_for_the_member() {
+    let machine = Machine::new("sh")
+        .put("log_group", "/spawn/sweeps/x")
+        .stub("create-log-stream-failures", "9")
+        .command("echo hello; exit 3")
+        .run();
+    assert_eq!(machine.report().exit_code, Some(3));
+    assert_eq!(machine.text("log.txt"), "hello\n");
+    assert_eq!(machine.calls().last().unwrap(), "shutdown -h now");
+}
+
 #[test]
 fn the_partition_is_that_of_the_region() {
     let china = IDENTITY.replace("eu-west-1", "cn-north-1");

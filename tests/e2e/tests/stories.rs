@@ -55,6 +55,7 @@ fn sweeps_on_instances_that_run_programs() {
             "test_page.py",
             "test_controls.py",
             "test_notify.py",
+            "test_logs.py",
         ],
     );
 }

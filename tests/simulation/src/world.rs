@@ -183,6 +183,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         topics: Vec::new(),
         webhooks: Vec::new(),
         occasions: Vec::new(),
+        log_group: None,
         dns_label: None,
         deadlines_changed_at: None,
     }

@@ -21,4 +21,6 @@ pub use history::{EndedBy, History, PriceFrom, Run, Volume};
 pub use report::{BillLine, Report, explain};
 pub use settlement::{Changes, Settlement, changes_of, settle};
 pub use size::{Bound, Utilisation, bound, candidates, capacity};
+#[cfg(test)]
+pub(crate) use spent::tests::spent as sample;
 pub use spent::{Release, Spent, note};

@@ -98,6 +98,10 @@ pub(super) fn build(
             .get(Top::Naming)
             .and_then(|found| keep(read::bool(found.value), found, Top::Naming, &mut faults))
             .unwrap_or(true),
+        logs: top
+            .get(Top::Logs)
+            .and_then(|found| keep(read::bool(found.value), found, Top::Logs, &mut faults))
+            .unwrap_or(true),
         accounts: field(&top, Top::Accounts, policy::accounts, &mut faults).unwrap_or_default(),
         retries: field(&top, Top::Retries, policy::retries, &mut faults).unwrap_or_default(),
         on_failure: field(&top, Top::OnFailure, policy::on_failure, &mut faults)

@@ -48,7 +48,7 @@ const LIFETIME: Shape = Shape::Duration {
 };
 
 /// The fields of the sweep as a whole.
-pub(super) const TOP: [Field<Top>; 26] = [
+pub(super) const TOP: [Field<Top>; 27] = [
     field(
         Top::Name,
         "name",
@@ -195,6 +195,13 @@ pub(super) const TOP: [Field<Top>; 26] = [
         &[],
         Shape::Bool,
         "false: the members get no names in DNS. Default: true, where the operator has a domain for them.",
+    ),
+    field(
+        Top::Logs,
+        "logs",
+        &[],
+        Shape::Bool,
+        "false: the output of the members' programs is not sent to CloudWatch Logs. Default: true.",
     ),
     field(
         Top::DryRun,

@@ -39,6 +39,7 @@ pub(super) enum Top {
     Inputs,
     Notify,
     Naming,
+    Logs,
     DryRun,
     Accounts,
     Retries,
@@ -149,6 +150,7 @@ pub(super) fn is_misplaced_in_member(id: Top) -> bool {
         | Top::Grid
         | Top::Count
         | Top::Naming
+        | Top::Logs
         | Top::Distribution => false,
     }
 }

@@ -54,6 +54,8 @@ pub struct Sweep {
     pub notify: Notify,
     /// Whether its members get names in DNS, where the operator has a domain for them.
     pub naming: bool,
+    /// Whether the output of its members' programs goes to CloudWatch Logs.
+    pub logs: bool,
     /// The accounts over which the members of each region are spread; none: the home account.
     pub accounts: Vec<AccountId>,
     /// How often members are tried again.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::account::Place;
+use crate::boot;
 use crate::document::{Faults, Settings, Sweep, Ttl};
 use crate::ending::EndCode;
 use crate::ids::{LaneId, SweepId};
@@ -227,6 +228,9 @@ fn sweep_row(
         topics,
         webhooks: sweep.notify.webhooks.clone(),
         occasions: sweep.notify.occasions.clone(),
+        log_group: sweep
+            .logs
+            .then(|| boot::log_group(context.sweep_id.as_str())),
         dns_label: None,
         deadlines_changed_at: None,
     }

@@ -232,3 +232,73 @@ proptest! {
         prop_assert_eq!(told, history[last][1]);
     }
 }
+
+/// US dollars of a metric for a month: of the first 10,000, and of the next 240,000 (Amazon CloudWatch Pricing, us-east-1).
+const FIRST_MICRODOLLARS: u64 = 300_000;
+const NEXT_MICRODOLLARS: u64 = 100_000;
+/// US dollars of a PutMetricData call (the same).
+const CALL_MICRODOLLARS: u64 = 10;
+const MONTH_HOURS: u64 = 730;
+/// Metrics that functions publish by region, beside those without dimensions: launch-batch six, idle-reaper three.
+const OF_FUNCTIONS_BY_REGION: usize = 9;
+
+/// What the metrics of a month cost when so many sweeps live for so many hours each, in three regions: a row of the guide.
+fn row_of_guide(what: &str, sweeps: usize, hours: u64) -> String {
+    let everywhere = Totals {
+        regions: ["us-east-1", "us-west-2", "eu-west-1"]
+            .map(|name| (region(name), Numbers::from([3, 1, 0, 0, 0])))
+            .into(),
+        ..totals("us-east-1", [0; 5], 500)
+    };
+    let pass = |live: usize| {
+        let rows: Vec<RollupRow> = (0..live)
+            .map(|sweep| {
+                row(
+                    &format!("sweep-{sweep}-20260122-abcdef"),
+                    everywhere.clone(),
+                )
+            })
+            .collect();
+        next_pass(&done(PassRow::default()), &rows, 10).unwrap()
+    };
+    let (none, one) = (pass(0).data(), pass(1).data());
+    let of_a_sweep = one
+        .iter()
+        .filter(|datum| matches!(datum.scope, Scope::Sweep(_)))
+        .count();
+    let told: std::collections::BTreeSet<Metric> = none.iter().map(|datum| datum.metric).collect();
+    let of_functions = Metric::ALL.len() - told.len()
+        + 3 * OF_FUNCTIONS_BY_REGION
+        + crate::reap::ReapReason::ALL.len();
+    let shared = one.len() - of_a_sweep + of_functions;
+    // Metrics are paid by the hour in which they are sent.
+    let metric_hours = (sweeps * of_a_sweep) as u64 * hours + shared as u64 * MONTH_HOURS;
+    let first = metric_hours.min(10_000 * MONTH_HOURS);
+    let month =
+        (first * FIRST_MICRODOLLARS + (metric_hours - first) * NEXT_MICRODOLLARS) / MONTH_HOURS;
+    let live = usize::try_from((sweeps as u64 * hours).div_ceil(MONTH_HOURS)).unwrap();
+    assert_eq!(pass(live).left_out, 0);
+    let calls = pass(live).data().len().div_ceil(DATA_MAX) as u64 * 60 * MONTH_HOURS;
+    let dollars = |micros: u64| format!("${:.2}", micros as f64 / 1e6);
+    format!(
+        "| {what} | {of_a_sweep} each, for its life | {shared} | {} | {} |",
+        dollars(month),
+        dollars(calls * CALL_MICRODOLLARS)
+    )
+}
+
+#[test]
+fn the_guide_says_what_metrics_cost() {
+    let guide = include_str!("../../../../docs/guides/monitoring.md");
+    for row in [
+        row_of_guide("10 sweeps a month of 8 hours", 10, 8),
+        row_of_guide("1,000 sweeps a month of 8 hours", 1_000, 8),
+        row_of_guide("10 sweeps that live all month", 10, MONTH_HOURS),
+        row_of_guide("1,000 sweeps that live all month", 1_000, MONTH_HOURS),
+    ] {
+        assert!(
+            guide.contains(&row),
+            "docs/guides/monitoring.md lacks\n{row}"
+        );
+    }
+}

@@ -160,6 +160,9 @@ pub struct SweepRow {
     /// What they are told of.
     #[serde(default)]
     pub occasions: Vec<Occasion>,
+    /// The log group of its members' output; `None` when it is not wanted.
+    #[serde(default)]
+    pub log_group: Option<String>,
     /// The sweep's label in DNS; `None` when its members get no names.
     #[serde(default)]
     pub dns_label: Option<String>,

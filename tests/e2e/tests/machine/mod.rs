@@ -64,6 +64,15 @@ case "$1 $2" in
 	value_of --condition-expression "$@" >"$STUB/condition"
 	value_of --update-expression "$@" >"$STUB/expression"
 	value_of --expression-attribute-values "$@" >"$STUB/values" ;;
+'logs create-log-stream')
+	fails create-log-stream ResourceNotFoundException && exit 254
+	value_of --log-stream-name "$@" >"$STUB/stream" ;;
+'logs put-log-events')
+	fails put-log-events ThrottlingException && exit 254
+	value_of --log-group-name "$@" >"$STUB/group"
+	events=$(value_of --log-events "$@")
+	tr -d '\n' <"${events#file://}" >>"$STUB/lines"
+	echo >>"$STUB/lines" ;;
 'events put-events')
 	fails put-events InternalException && exit 254
 	value_of --entries "$@" >"$STUB/event" ;;

@@ -43,6 +43,11 @@ pub(crate) async fn sweep(
         plane.enter(machine, "Show the Plan").await;
         return Ok(plan);
     }
+    plane.enter(machine, "Are Logs Wanted?").await;
+    if plan["log_group"].is_string() {
+        plane.enter(machine, "Make the Log Group").await;
+        plane.enter(machine, "Let Logs Expire").await;
+    }
     match launch_and_await(plane, &plan).await {
         Ok(output) => ended(plane, output).await,
         Err(error) => went_wrong(plane, execution, error).await,
@@ -160,7 +165,7 @@ async fn went_wrong(
     if let Err(failure) = drain::drain(plane, input).await {
         plane.note(|| format!("the sweep's drain failed: {failure:?}"));
     }
-    plane.enter(machine, "Tell Every Topic").await;
+    plane.enter(machine, "Tell Who Wants to Know").await;
     plane.enter(machine, "How Did It End?").await;
     plane.enter(machine, "Fail with the First Error").await;
     Err(error)
@@ -168,7 +173,7 @@ async fn went_wrong(
 
 async fn ended(plane: &Arc<Plane>, output: Value) -> Result<Value, TaskError> {
     let machine = &*SWEEP;
-    plane.enter(machine, "Tell Every Topic").await;
+    plane.enter(machine, "Tell Who Wants to Know").await;
     plane.enter(machine, "How Did It End?").await;
     let status = output["status"].as_str().unwrap_or_default();
     if matches!(status, "completed" | "completed_with_failures") {
