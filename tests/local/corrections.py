@@ -25,6 +25,7 @@ def apply():
     tell_limits_of_hosted_zones()
     keep_query_definitions()
     run_insights_queries()
+    understand_filter_patterns()
 
 
 def send_answers_at_once():
@@ -181,6 +182,15 @@ def tell_limits_of_hosted_zones():
         return 200, {"Content-Type": "text/xml"}, answer.encode()
 
     app.SERVICE_HANDLERS["route53"] = handle_with_limits
+
+
+def understand_filter_patterns():
+    """FilterLogEvents knows patterns of words and of JSON. MiniStack knows terms."""
+    import filter_patterns
+    from ministack.services import cloudwatch_logs
+
+    compile_terms = cloudwatch_logs._compile_filter_pattern
+    cloudwatch_logs._compile_filter_pattern = lambda raw: filter_patterns.matcher(raw) or compile_terms(raw)
 
 
 def run_insights_queries():

@@ -40,6 +40,10 @@ def test_the_output_of_members_and_the_queries_tell_what_the_ledger_has(stack, d
     events = logs.filter_log_events(logGroupName=group, filterPattern="ERROR")["events"]
     said = sorted((event["logStreamName"], event["message"]) for event in events)
     assert said == sorted((i, f'2026-01-22 ERROR "{m["params"][-2]}"') for i, m in ids.items())
+    by_words = logs.filter_log_events(logGroupName=group, filterPattern="[timestamp, level=ERROR, ...]")["events"]
+    assert [event["message"] for event in by_words] == [event["message"] for event in events]
+    none = logs.filter_log_events(logGroupName=group, filterPattern="[level=ERROR, ...]")["events"]
+    assert none == [], "it is the second word"
     [first] = logs.filter_log_events(logGroupName=group, logStreamNames=[min(ids)], filterPattern="INFO")["events"]
     assert first["message"] == "INFO begins"
 

@@ -8,10 +8,11 @@ use crate::error::{Error, Result};
 use crate::supervised::Supervised;
 
 /// The program, compiled in so that a test binary brings it along.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("launcher.py", include_str!("../launcher.py")),
     ("corrections.py", include_str!("../corrections.py")),
     ("cost_explorer.py", include_str!("../cost_explorer.py")),
+    ("filter_patterns.py", include_str!("../filter_patterns.py")),
     ("insights.py", include_str!("../insights.py")),
     ("page.py", include_str!("../page.py")),
     ("price_list.py", include_str!("../price_list.py")),
