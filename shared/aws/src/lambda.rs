@@ -9,7 +9,7 @@ use spawn_core::errors::FunctionError;
 
 pub use crate::clock::now_ms;
 use crate::config::Config;
-use crate::{sdk, telemetry};
+use crate::{sdk, telemetry, xray};
 
 /// The error of a runtime that cannot go on.
 pub type Error = lambda_runtime::Error;
@@ -50,9 +50,12 @@ where
 {
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        invoke(handler, event.payload)
-            .await
-            .map_err(|error| diagnostic(&error))
+        let began = now_ms();
+        xray::note_input(&event.payload);
+        let answer = invoke(handler, event.payload).await;
+        let header = event.context.xray_trace_id.as_deref();
+        xray::tell(header, fastrand::u64(..), began, now_ms());
+        answer.map_err(|error| diagnostic(&error))
     }))
     .await
 }

@@ -17,3 +17,4 @@ pub mod sfn;
 pub mod ssm;
 pub mod stream;
 pub mod telemetry;
+mod xray;

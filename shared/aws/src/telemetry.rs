@@ -2,6 +2,9 @@
 
 use spawn_core::metrics::Measured;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::xray::Annotate;
 
 /// The runtime's own line for every failed invocation: the same failure a second time, always as an error, and with words of
 /// the user's document. [`crate::lambda`] logs failures once, and the hook below logs panics, the other thing it would tell.
@@ -20,7 +23,8 @@ pub fn init() {
         .with_target(false)
         .with_ansi(false)
         .with_env_filter(filter(|name| std::env::var(name).ok()))
-        .finish();
+        .finish()
+        .with(Annotate);
     // Only a second call fails, and then logs are on already.
     drop(tracing::subscriber::set_global_default(subscriber));
     std::panic::set_hook(Box::new(|panic| {
