@@ -225,6 +225,7 @@ async fn close(
     // Whoever is to be told of the end is told, whatever becomes of the machine that waits for this.
     let pending = PendingRow {
         sweep_id: sweep.sweep_id.clone(),
+        ended_at: now,
         version: 0,
     };
     let tell = Write::Put {

@@ -15,7 +15,7 @@ use spawn_core::ledger::{
 };
 use spawn_core::notify::{
     Facts, NoticeRow, PENDING, PendingRow, Raise, Target, decide, message, notice_prefix, overdue,
-    webhook_url,
+    pending_prefix, webhook_url,
 };
 use spawn_core::ports::{PostWebhooks, PublishTopics, ReadSecrets, ServiceError, StartDeliveries};
 use spawn_core::rows::{SweepRow, sweep_key, sweep_pk};
@@ -266,18 +266,19 @@ fn raised(facts: &Facts, raise: Raise, news: Option<&Value>, now: u64) -> Notice
 
 /// A sweep that has ended is not looked at again once its deliveries are started.
 async fn forget(sweep_id: &SweepId, ledger: &impl Ledger) -> Result<(), FunctionError> {
-    let row = PendingRow {
-        sweep_id: sweep_id.clone(),
-        version: 0,
-    };
-    let delete = Write::Delete {
-        key: row.key(),
-        expect: Expect::Version(0),
-    };
-    match ledger.commit(vec![delete]).await {
-        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+    let ends: Vec<PendingRow> =
+        ledger::load_all(ledger, PENDING, &pending_prefix(sweep_id)).await?;
+    for end in ends {
+        let delete = Write::Delete {
+            key: end.key(),
+            expect: Expect::Version(end.version),
+        };
+        match ledger.commit(vec![delete]).await {
+            Ok(()) | Err(LedgerError::Condition { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(())
 }
 
 /// Sends one message, and notes that it was sent.

@@ -132,6 +132,7 @@ impl Scene {
         if row.status.is_ended() {
             let pending = PendingRow {
                 sweep_id: row.sweep_id.clone(),
+                ended_at: row.ended_at.unwrap_or(1),
                 version: 0,
             };
             rows.push(pending.row().unwrap());
@@ -173,6 +174,23 @@ async fn an_end_is_told_once_however_often_the_sweep_is_looked_at() {
         scene.deliver(now).await.unwrap();
     }
     assert_eq!(scene.subjects(), ["spawn: test-20260101-abcdef completed"]);
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_resumed_has_another_end_to_tell() {
+    let scene = Scene::of(|_| {}).await;
+    let end =
+        |status, ended_at| scene.change(move |row| (row.status, row.ended_at) = (status, ended_at));
+    end(SweepStatus::Cancelled, Some(1_000)).await;
+    scene.pass(2_000).await;
+    end(SweepStatus::Running, None).await;
+    scene.pass(3_000).await;
+    end(SweepStatus::Completed, Some(4_000)).await;
+    scene.pass(5_000).await;
+    scene.pass(6_000).await;
+    let id = "test-20260101-abcdef";
+    let expected = ["cancelled", "completed"].map(|status| format!("spawn: {id} {status}"));
+    assert_eq!(scene.subjects(), expected);
 }
 
 #[tokio::test]

@@ -176,8 +176,7 @@ async fn output(sweep: &SweepRow, ledger: &impl Ledger) -> Result<Output, Functi
         members: sweep.members,
         lanes: lanes_to_launch(&lanes, &members),
         timeout_s: timeout_s(sweep, &lanes),
-        topics: sweep.topics.clone(),
-        topics_of_success: sweep.topics.clone(),
+        log_group: sweep.log_group.clone(),
         plan: None,
         manifest: format!(
             "s3://{}/sweeps/{}/plan.json",

@@ -21,6 +21,12 @@ pub struct Raise {
     pub before: Option<NoticeRow>,
 }
 
+/// Whether a sweep has ended once more since an end was told.
+fn ended_since(occasion: Occasion, facts: &Facts, told: &NoticeRow) -> bool {
+    matches!(occasion, Occasion::End | Occasion::Failure)
+        && facts.sweep.ended_at.is_some_and(|at| at > told.raised_at)
+}
+
 /// The messages that are due at `now` (ms since 1970), for everybody of `wanted` with the occasions that they want.
 #[must_use]
 pub fn decide(
@@ -42,6 +48,8 @@ pub fn decide(
             let is_there = holds(*occasion, facts);
             let is_resolved = match before {
                 None if is_there => false,
+                // It was resumed since, and has come to another end.
+                Some(row) if is_there && ended_since(*occasion, facts, row) => false,
                 Some(row) if !is_there && row.resolved_at.is_none() && is_condition(*occasion) => {
                     true
                 }

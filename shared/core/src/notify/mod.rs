@@ -18,5 +18,5 @@ mod target;
 pub use decide::{COOL_DOWN_MS, Raise, decide};
 pub use message::{Message, message};
 pub use occasion::{Facts, OVERDUE_MS, holds, is_condition, key_of, overdue};
-pub use row::{NoticeRow, PENDING, PendingRow, notice_prefix};
+pub use row::{NoticeRow, PENDING, PendingRow, notice_prefix, pending_prefix};
 pub use target::{Target, TargetError, webhook_url};

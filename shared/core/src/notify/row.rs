@@ -70,19 +70,30 @@ impl NoticeRow {
     }
 }
 
-/// A sweep that has ended (`NOTIFY` / its id): the function `notify` looks at it with its next pass and deletes the row when
+/// That a sweep has ended (`NOTIFY` / `sweep#when`; one that is resumed ends again): the function `notify` looks at it with its next pass and deletes the row when
 /// everybody is told. Created in the transaction that gives the sweep its final status, so that no end is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingRow {
     /// The sweep.
     pub sweep_id: SweepId,
+    /// When it ended, in ms since 1970.
+    pub ended_at: u64,
     /// Counts the changes.
     pub version: u64,
 }
 
+/// What the sort keys of a sweep's ends begin with.
+#[must_use]
+pub fn pending_prefix(sweep: &SweepId) -> String {
+    format!("{sweep}#")
+}
+
 impl Stored for PendingRow {
     fn key(&self) -> Key {
-        Key::new(PENDING, self.sweep_id.as_str())
+        Key::new(
+            PENDING,
+            format!("{}{}", pending_prefix(&self.sweep_id), self.ended_at),
+        )
     }
 }
 versioned!(PendingRow);
