@@ -28,7 +28,7 @@ for machine in statemachines/*.asl.json; do
   "$home/node/node_modules/.bin/asl-validator" --json-path "$machine"
 done
 step shellcheck
-"$home/venv/bin/shellcheck" infra/instance/*.sh statemachines/cases/run.sh tests/lint/run.sh .ci/run
+"$home/venv/bin/shellcheck" infra/instance/*.sh statemachines/cases/run.sh tests/lint/run.sh docs/screenshots.sh .ci/run
 step structure
 "$home/venv/bin/python" tests/lint/structure.py
 step docs
