@@ -194,6 +194,24 @@ async fn the_sweep_is_woken_when_its_last_member_ends_in_either_order() {
     }
 }
 
+/// A call whose answer was lost, and which goes on after it was made again.
+#[tokio::test]
+async fn an_older_token_never_replaces_a_newer_one() {
+    let (world, arns) = launched(2, Some(1)).await;
+    let register = |kind: &str, token: &str| json!({"register": {"kind": kind, "sweep_id": world.sweep_id, "lane": LANE, "task_token": token}});
+    for kind in ["slot", "completion"] {
+        call(&world, &register(kind, &format!("{kind} new")), 20).await;
+        call(&world, &register(kind, &format!("{kind} old")), 10).await;
+    }
+    for (arn, at) in arns.iter().zip([30, 40]) {
+        world.cloud.put(arn, InstanceState::Terminated, None);
+        call(&world, &batch(&[state_event(arn, "terminated")], 1), at).await;
+    }
+    let mut woken = world.executions.woken();
+    woken.sort();
+    assert_eq!(woken, ["completion new", "slot new"]);
+}
+
 #[tokio::test]
 async fn events_of_strangers_come_back_twice_and_are_dropped_then() {
     let (world, arns) = launched(1, None).await;

@@ -340,41 +340,69 @@ pub async fn register(
                 task_token,
                 version: now,
             };
-            ledger.put_all(vec![row.row()?]).await?;
+            note_slot(ledger, &row).await?;
         }
         Waiting::Completion => {
-            let token = (path(&["completion_token"]), Value::from(task_token));
-            note_completion_token(ledger, sweep_id, token).await?;
+            note_completion_token(ledger, sweep_id, &task_token, now).await?;
         }
     }
     wake(ledger, executions, sweep_id).await
 }
 
-/// Sets the token, and the status to `running` while the sweep is not drained: all that will be launched has been.
+/// Puts the token of a lane that waits, unless a later invocation has put one: an invocation whose answer was lost may go on after
+/// its repetition, and its token is nobody's any more.
+async fn note_slot(ledger: &impl Ledger, row: &SlotRow) -> Result<(), LedgerError> {
+    loop {
+        let before: Option<SlotRow> = ledger::load(ledger, row.key()).await?;
+        let expect = match before {
+            Some(before) if before.version > row.version => return Ok(()),
+            Some(before) => Expect::Version(before.version),
+            None => Expect::Absent,
+        };
+        let row = row.row()?;
+        match ledger.commit(vec![Write::Put { row, expect }]).await {
+            // Another invocation put one meanwhile, or the lane was woken.
+            Err(LedgerError::Condition { .. }) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Sets the token, and the status to `running` while the sweep is not drained: all that will be launched has been. An invocation that
+/// began before the one whose token is there leaves it, for the same reason.
 async fn note_completion_token(
     ledger: &impl Ledger,
     sweep_id: &SweepId,
-    token: (Path, Value),
+    token: &str,
+    now: u64,
 ) -> Result<(), FunctionError> {
-    let update = |set, when| Write::Update {
-        key: sweep_key(sweep_id),
-        set,
-        remove: Vec::new(),
-        add: Vec::new(),
-        when,
-    };
+    let since = path(&["waiting_since"]);
+    let not_before = Condition::AtMost(since.clone(), i64::try_from(now).unwrap_or(i64::MAX));
     let status = path(&["status"]);
     let running = (status.clone(), Value::from(SweepStatus::Running.as_str()));
     let launching = Condition::Equals(status, Value::from(SweepStatus::Launching.as_str()));
-    match ledger
-        .commit(vec![update(vec![token.clone(), running], vec![launching])])
-        .await
-    {
-        Err(LedgerError::Condition { .. }) => {
-            Ok(ledger.commit(vec![update(vec![token], Vec::new())]).await?)
+    for (also_set, also_when) in [(Some(running), Some(launching)), (None, None)] {
+        let mut set = vec![
+            (path(&["completion_token"]), Value::from(token)),
+            (since.clone(), Value::from(now)),
+        ];
+        set.extend(also_set);
+        let mut when = vec![not_before.clone()];
+        when.extend(also_when);
+        let update = Write::Update {
+            key: sweep_key(sweep_id),
+            set,
+            remove: Vec::new(),
+            add: Vec::new(),
+            when,
+        };
+        match ledger.commit(vec![update]).await {
+            // It is not launching, or somebody began to wait later.
+            Err(LedgerError::Condition { .. }) => {}
+            result => return Ok(result?),
         }
-        result => Ok(result?),
     }
+    Ok(())
 }
 
 /// Wakes the executions of a sweep whose waiting is over. Called after every change, and again by reconcile, so that a death

@@ -173,6 +173,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         held: None,
         stopped: None,
         completion_token: None,
+        waiting_since: 0,
         drain: None,
         budget: None,
         charged: 0,

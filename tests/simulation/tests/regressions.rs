@@ -20,3 +20,17 @@ fn seed_1242_launchers_go_on_in_the_dark() {
 fn seed_1444_functions_stand_still_beside_a_dry_pool() {
     holds(1_444);
 }
+
+/// An invocation that notes a task token goes on after its repetition, and has the older token.
+#[test]
+fn seeds_7397_8965_and_9712_an_older_token_never_replaces_a_newer_one() {
+    for seed in [7_397, 8_965, 9_712] {
+        holds(seed);
+    }
+}
+
+/// The last event of an instance is lost, and its sweep is over when the ledger is compared with EC2.
+#[test]
+fn seed_7099_what_is_over_has_nothing_alive() {
+    holds(7_099);
+}

@@ -214,6 +214,7 @@ fn sweep_row(
         stopped: None,
         lanes,
         completion_token: None,
+        waiting_since: 0,
         drain: None,
         budget: sweep.budget,
         charged: 0,

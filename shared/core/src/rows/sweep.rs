@@ -133,6 +133,9 @@ pub struct SweepRow {
     pub stopped: Option<String>,
     /// The token of the execution that waits for the end. Written by track-instances.
     pub completion_token: Option<String>,
+    /// When the call began that wrote it, in ms since 1970; 0 before the first. An earlier call never replaces it.
+    #[serde(default)]
+    pub waiting_since: u64,
     /// Why it drains, if it does.
     pub drain: Option<Drain>,
     /// The budget, if the document has one.
