@@ -64,26 +64,16 @@ where
             by_place.entry(place).or_default().push(&sweep.sweep_id);
         }
     }
-    let places: Vec<Listed> = stream::iter(by_place)
+    let mut gathered = Gathered::of(&by_place);
+    let concluded: Vec<_> = stream::iter(by_place)
         .map(|(place, sweeps)| list(ports, place, sweeps))
         .buffer_unordered(PLACES_AT_ONCE)
-        .collect()
-        .await;
-    let mut by_sweep: BTreeMap<&SweepId, Shown> = BTreeMap::new();
-    for of_place in places {
-        if !of_place.is_reachable {
-            pass.unreachable.insert(of_place.place);
-        }
-        for (sweep_id, instances) in of_place.sweeps {
-            let shown = by_sweep.entry(sweep_id).or_default();
-            shown.insert(of_place.place, instances);
-        }
-    }
-    let concluded: Vec<_> = stream::iter(by_sweep)
+        .flat_map(|listed| stream::iter(gathered.add(listed)))
         .map(|(sweep_id, shown)| conclude(ports.ledger, sweep_id, shown, now))
         .buffer_unordered(SWEEPS_AT_ONCE)
         .collect()
         .await;
+    pass.unreachable = gathered.unreachable;
     for of_sweep in concluded {
         match of_sweep {
             Ok(found) => {
@@ -149,9 +139,56 @@ async fn live_sweeps(ledger: &impl Ledger) -> Result<BTreeSet<SweepId>, LedgerEr
     Ok(ids)
 }
 
+/// What places have shown of each sweep so far. A sweep is concluded as soon as each of its places has answered or failed, so that
+/// its members are read once, and a slow place holds up no sweep that has nothing there.
+struct Gathered<'a> {
+    waiting: BTreeMap<&'a SweepId, (usize, Shown)>,
+    unreachable: BTreeSet<Place>,
+}
+
+impl<'a> Gathered<'a> {
+    fn of(by_place: &BTreeMap<Place, Vec<&'a SweepId>>) -> Self {
+        let mut waiting: BTreeMap<&SweepId, (usize, Shown)> = BTreeMap::new();
+        for sweep_id in by_place.values().flatten() {
+            waiting.entry(sweep_id).or_default().0 += 1;
+        }
+        Self {
+            waiting,
+            unreachable: BTreeSet::new(),
+        }
+    }
+
+    /// Adds what a place has shown, and answers the sweeps whose last place it was. One that no place has shown is left alone.
+    fn add(&mut self, listed: Listed<'a>) -> Vec<(&'a SweepId, Shown)> {
+        if !listed.is_reachable {
+            self.unreachable.insert(listed.place);
+        }
+        for (sweep_id, instances) in listed.sweeps {
+            if let Some((_, shown)) = self.waiting.get_mut(sweep_id) {
+                shown.insert(listed.place, instances);
+            }
+        }
+        let mut complete = Vec::new();
+        for sweep_id in listed.asked {
+            if let Some((left, _)) = self.waiting.get_mut(sweep_id) {
+                *left = left.saturating_sub(1);
+                if *left == 0
+                    && let Some((_, shown)) = self.waiting.remove(sweep_id)
+                    && !shown.is_empty()
+                {
+                    complete.push((sweep_id, shown));
+                }
+            }
+        }
+        complete
+    }
+}
+
 /// What a place shows of sweeps.
 struct Listed<'a> {
     place: Place,
+    /// All that it was asked about.
+    asked: Vec<&'a SweepId>,
     is_reachable: bool,
     sweeps: Vec<(&'a SweepId, Vec<CloudInstance>)>,
 }
@@ -169,6 +206,7 @@ where
     let ec2 = ports.ec2.of(place.account);
     let mut listed = Listed {
         place,
+        asked: sweeps.clone(),
         is_reachable: true,
         sweeps: Vec::new(),
     };
@@ -242,4 +280,36 @@ async fn drain_if_abandoned<L, E, W: WatchExecutions>(
         .executions
         .start_drain(&sweep.sweep_id, &drain, hour)
         .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_waits_for_its_own_places_only() {
+        let (near, far): (Place, Place) =
+            ("us-east-1".parse().unwrap(), "eu-west-1".parse().unwrap());
+        let (one, both) = (SweepId::from("one"), SweepId::from("both"));
+        let by_place = BTreeMap::from([(near, vec![&one, &both]), (far, vec![&both])]);
+        let mut gathered = Gathered::of(&by_place);
+        let listed = |place, asked: &[&'static str], is_reachable| Listed {
+            place,
+            asked: asked
+                .iter()
+                .map(|name| if *name == "one" { &one } else { &both })
+                .collect(),
+            is_reachable,
+            sweeps: Vec::new(),
+        };
+        let mut first = listed(near, &["one", "both"], true);
+        first.sweeps = vec![(&one, Vec::new()), (&both, Vec::new())];
+        let ids = |complete: Vec<(&SweepId, Shown)>| -> Vec<String> {
+            complete.iter().map(|(id, _)| id.to_string()).collect()
+        };
+        assert_eq!(ids(gathered.add(first)), ["one"]);
+        // A place that fails is not waited for; what the others have shown is concluded.
+        assert_eq!(ids(gathered.add(listed(far, &["both"], false))), ["both"]);
+        assert_eq!(gathered.unreachable, BTreeSet::from([far]));
+    }
 }
