@@ -155,17 +155,20 @@ def test_the_same_execution_name_starts_one_sweep(stack, document):
     assert len(stack.instances(sweep)) == 1
 
 
-def test_a_budget_that_suffices_lets_the_sweep_run_and_one_that_does_not_refuses_it(stack, document):
+def test_a_budget_that_does_not_suffice_is_a_warning_and_a_price_that_is_not_known_a_fault(stack, document):
     document["instance_type"] = "c5.4xlarge"
     document["ttl"] = "1h"
     document["budget"] = "1.38 USD"
     document["dry_run"] = True
-    assert stack.run(document)["plan"]["worst_case_cost"] == "$1.371906"
+    plan = stack.run(document)["plan"]
+    assert plan["worst_case_cost"] == "$1.371906"
+    assert plan["cost"]["budget"]["suffices"] is True
     document["budget"] = 1.37
-    ended = stack.wait(stack.submit(document))
-    assert ended["error"] == "InvalidSweep"
-    for word in ("budget", "$1.371906", "$1.37", "suffices for 1"):
-        assert word in ended["cause"]
+    plan = stack.run(document)["plan"]
+    assert plan["cost"]["budget"]["suffices"] is False
+    warning = next(warning for warning in plan["warnings"] if "budget" in warning)
+    for word in ("$1.371906", "$1.37", "suffices for 1"):
+        assert word in warning
     document["instance_type"] = "c5.12xlarge"
     ended = stack.wait(stack.submit(document))
     assert "the price of c5.12xlarge on demand in us-east-1 is not known" in ended["cause"]

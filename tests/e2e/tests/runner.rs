@@ -771,7 +771,7 @@ fn a_hook_saves_what_there_is_before_the_program_is_ended_as_interrupted() {
 #[test]
 fn a_hook_that_takes_too_long_is_ended_and_what_there_is_is_uploaded() {
     for shell in shells() {
-        let notice = format!(r#"{{"action":"terminate","time":"{}"}}"#, iso_from_now(24));
+        let notice = format!(r#"{{"action":"terminate","time":"{}"}}"#, iso_from_now(30));
         let hook = "echo begun >>hook; sleep 300; echo ended >>hook";
         let program = "echo half >result.json; while :; do sleep 0.1; done";
         let machine = interrupted(shell, &notice, hook, program);

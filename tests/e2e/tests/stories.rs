@@ -17,7 +17,7 @@ fn tell(options: &StackOptions, files: &[&str]) {
             "-m",
             "pytest",
             "-q",
-            "-x",
+            "--maxfail=5",
             "--color=no",
             "-p",
             "no:cacheprovider",
