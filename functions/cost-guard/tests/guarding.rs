@@ -9,12 +9,9 @@ use cost_guard::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{PriceLists, World, sweep};
 use spawn_core::drain;
-use spawn_core::lifecycle::Observation;
 use spawn_core::money::MicroDollars;
-use spawn_core::ports::InstanceState;
 use spawn_core::rows::{Drain, OnBudget};
 use spawn_core::state::SweepStatus;
-use spawn_core::track;
 
 const LANE: &str = "us-east-1.on-demand";
 const HOUR: u64 = 3_600_000;
@@ -36,21 +33,8 @@ async fn running(budget: i64, on_budget: OnBudget) -> World {
     row.on_budget = on_budget;
     row.topics = vec!["arn:aws:sns:us-east-1:000000000000:spawn-costs".to_owned()];
     let world = World::new(&row).await;
-    start(&world).await;
+    world.run_first_batch(1_000).await;
     world
-}
-
-/// Launches the members, and has them run.
-async fn start(world: &World) {
-    let observations: Vec<_> = world
-        .launch_first_batch()
-        .await
-        .into_iter()
-        .map(|arn| (arn, Observation::State(InstanceState::Running, None)))
-        .collect();
-    track::apply(&world.ledger, &observations, 1_000)
-        .await
-        .unwrap();
 }
 
 #[tokio::test]
@@ -107,7 +91,7 @@ async fn charged_to_its_owner(limit: &str, on_budget: OnBudget) -> World {
     let budget =
         json!({"scope": "owner", "name": row.owner, "period": "daily", "limit": "1000 USD"});
     ask(&world, json!({ "set_budget": budget }), 0).await;
-    start(&world).await;
+    world.run_first_batch(1_000).await;
     let budget = json!({"scope": "owner", "name": row.owner, "period": "daily", "limit": limit});
     ask(&world, json!({ "set_budget": budget }), HOUR).await;
     world

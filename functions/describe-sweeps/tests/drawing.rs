@@ -9,12 +9,9 @@ use describe_sweeps::{Event, answer};
 use serde_json::{Value, json};
 use simulation::{World, sweep};
 use spawn_core::ledger::{Ledger as _, Stored as _};
-use spawn_core::lifecycle::Observation;
 use spawn_core::money::MicroDollars;
-use spawn_core::ports::InstanceState;
 use spawn_core::rows::MemberRow;
 use spawn_core::state::{Counts, MemberState};
-use spawn_core::track;
 
 const LANE: &str = "us-east-1.on-demand";
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:spawn-describe-sweeps";
@@ -89,15 +86,7 @@ async fn launches_and_what_was_run_up_are_drawn_beside_the_budget() {
     let mut row = sweep(10, &[LANE], None);
     row.budget = Some(MicroDollars(20_000_000));
     let world = World::new(&row).await;
-    let observations: Vec<_> = world
-        .launch_first_batch()
-        .await
-        .into_iter()
-        .map(|arn| (arn, Observation::State(InstanceState::Running, None)))
-        .collect();
-    track::apply(&world.ledger, &observations, 1_000)
-        .await
-        .unwrap();
+    world.run_first_batch(1_000).await;
     let html = drawn(&world).await;
     assert!(html.contains(">launched 10<"), "{html}");
     assert!(html.contains(">ended 0<"), "{html}");

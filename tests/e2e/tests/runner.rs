@@ -777,8 +777,8 @@ fn a_hook_that_takes_too_long_is_ended_and_what_there_is_is_uploaded() {
         let machine = interrupted(shell, &notice, hook, program);
         assert!(machine.report().interrupted, "{shell}");
         assert_eq!(machine.text("result.json"), "half\n", "{shell}");
-        let work = machine.home.join("var/lib/spawn/work/hook");
-        assert_eq!(fs::read_to_string(work).unwrap(), "begun\n", "{shell}");
+        let told = machine.home.join("var/lib/spawn").join("work").join("hook");
+        assert_eq!(fs::read_to_string(told).unwrap(), "begun\n", "{shell}");
     }
 }
 

@@ -10,11 +10,12 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch::{self, Chosen};
 use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored, Versioned};
+use spawn_core::lifecycle::Observation;
 use spawn_core::money::MicroDollars;
 use spawn_core::policy::{OnFailure, Retries};
 use spawn_core::ports::{
-    BadEnd, InAccounts, LaunchInstances, LaunchRequest, ServiceError, WakeExecutions,
-    WatchExecutions,
+    BadEnd, InAccounts, InstanceState, LaunchInstances, LaunchRequest, ServiceError,
+    WakeExecutions, WatchExecutions,
 };
 use spawn_core::rows::{
     AttemptCosts, BatchRow, Drain, LanePrices, LaneRow, MemberRow, OnBudget, OnComplete,
@@ -22,6 +23,7 @@ use spawn_core::rows::{
     shard_count, shard_pk, sweep_key, sweep_pk,
 };
 use spawn_core::state::{Counts, Ended, MemberState, SweepStatus};
+use spawn_core::track;
 
 use crate::clock::VirtualClock;
 use crate::cloud::Cloud;
@@ -286,6 +288,21 @@ impl World {
         match self.try_launch_first_batch().await {
             Ok(instances) => instances,
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Launches the first batch of the sweep's first lane, and has all of it seen running at `now` (ms since 1970).
+    ///
+    /// # Panics
+    /// When the launch or its record fails, which is a defect of the test.
+    pub async fn run_first_batch(&self, now: u64) {
+        let launched = self.launch_first_batch().await;
+        let running: Vec<_> = launched
+            .into_iter()
+            .map(|arn| (arn, Observation::State(InstanceState::Running, None)))
+            .collect();
+        if let Err(error) = track::apply(&self.ledger, &running, now).await {
+            panic!("{error}");
         }
     }
 
