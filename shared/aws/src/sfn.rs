@@ -52,22 +52,20 @@ impl Executions {
             ..self
         }
     }
-}
 
-impl StartDeliveries for Executions {
-    async fn start_delivery(&self, name: &str, pk: &str, sk: &str) -> Result<(), ServiceError> {
-        let Some(machine) = &self.notify_machine else {
-            return Err(ServiceError::Refused {
-                service: "Step Functions",
-                message: "SPAWN_NOTIFY_MACHINE is not set".to_owned(),
-            });
-        };
+    /// Starts an execution; one of that name that was started already is the same one.
+    async fn start_once(
+        &self,
+        machine: &str,
+        name: &str,
+        input: &Value,
+    ) -> Result<(), ServiceError> {
         let request = self
             .client
             .start_execution()
             .state_machine_arn(machine)
             .name(name)
-            .input(json!({"pk": pk, "sk": sk}).to_string());
+            .input(input.to_string());
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -78,6 +76,19 @@ impl StartDeliveries for Executions {
                 Err(failure.of_service("Step Functions"))
             }
         }
+    }
+}
+
+impl StartDeliveries for Executions {
+    async fn start_delivery(&self, name: &str, pk: &str, sk: &str) -> Result<(), ServiceError> {
+        let Some(machine) = &self.notify_machine else {
+            return Err(ServiceError::Refused {
+                service: "Step Functions",
+                message: "SPAWN_NOTIFY_MACHINE is not set".to_owned(),
+            });
+        };
+        let input = json!({"pk": pk, "sk": sk});
+        self.start_once(machine, name, &input).await
     }
 }
 
@@ -123,22 +134,8 @@ impl WatchExecutions for Executions {
             "reason": drain.reason,
         });
         let token = ClientToken::of(&["drain", sweep.as_str(), &hour.to_string()]);
-        let request = self
-            .client
-            .start_execution()
-            .state_machine_arn(machine)
-            .name(format!("reconcile-{}", &token.as_str()[..40]))
-            .input(input.to_string());
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let failure = Failure::of(&error);
-                if failure.code() == Some("ExecutionAlreadyExists") {
-                    return Ok(());
-                }
-                Err(failure.of_service("Step Functions"))
-            }
-        }
+        let name = format!("reconcile-{}", &token.as_str()[..40]);
+        self.start_once(machine, &name, &input).await
     }
 }
 
