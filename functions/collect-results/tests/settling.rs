@@ -11,7 +11,7 @@ use simulation::{Death, When, World, sweep};
 use spawn_core::drain;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
-use spawn_core::lifecycle::Observation;
+use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::ports::InstanceState;
 use spawn_core::rows::{Drain, instance_key};
 use spawn_core::state::SweepStatus;
@@ -49,7 +49,7 @@ async fn end(world: &World, arn: &InstanceArn, report: Option<(i64, &str)>) {
             .report(&instance_key(arn), attributes.as_object().unwrap().clone());
     }
     let seen = Observation::State(InstanceState::Terminated, None);
-    track::apply(&world.ledger, &[(arn.clone(), seen)], 5_000)
+    track::apply(&world.ledger, &[Sighting::new(arn.clone(), seen)], 5_000)
         .await
         .unwrap();
 }

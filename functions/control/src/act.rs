@@ -11,7 +11,7 @@ use spawn_core::drain::{self, InFlight};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{self, Ledger, LedgerError, Versioned as _};
-use spawn_core::lifecycle::Observation;
+use spawn_core::lifecycle::Sighting;
 use spawn_core::ports::{
     Ec2Error, EndInstances, InAccounts, ShowInstances, ShownInstance, StartInstances,
     StopInstances, WakeExecutions,
@@ -112,17 +112,11 @@ where
     }
     // What EC2 will not do is not waited for.
     let waits = waiting > 0 || calls.len() > refused.len();
-    let observations: Vec<(InstanceArn, Observation)> = shown
+    let sightings: Vec<Sighting> = shown
         .into_values()
-        .map(|one| &one.instance)
-        .map(|i| {
-            (
-                i.arn.clone(),
-                Observation::State(i.state, i.state_reason.clone()),
-            )
-        })
+        .map(|one| Sighting::of_state(&one.instance))
         .collect();
-    track::apply(ports.ledger, &observations, now).await?;
+    track::apply(ports.ledger, &sightings, now).await?;
     track::wake(ports.ledger, ports.executions, &found.sweep.sweep_id).await?;
     Ok(answer(&here, waits, &outcomes))
 }

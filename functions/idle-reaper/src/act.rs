@@ -16,7 +16,7 @@ use spawn_core::clock;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::{self, Ledger, LedgerError, Versioned, Write, path};
-use spawn_core::lifecycle::Observation;
+use spawn_core::lifecycle::Sighting;
 use spawn_core::ports::{
     Ec2Error, EndInstances, HibernateInstances, InAccounts, StopInstances, WakeExecutions,
     WatchInstances,
@@ -460,7 +460,7 @@ where
             return Ok(());
         }
     };
-    let mut observations = Vec::new();
+    let mut sightings = Vec::new();
     for one in shown {
         let instance = one.instance;
         let still = matches!(
@@ -471,11 +471,10 @@ where
             tracing::error!(%place, instance = instance.arn.instance_id, "instance did not change after it was ended");
             acted.unchanged.insert(instance.arn.instance_id);
         } else {
-            let seen = Observation::State(instance.state, instance.state_reason);
-            observations.push((instance.arn, seen));
+            sightings.push(Sighting::of_state(&instance));
         }
     }
-    let applied = track::apply(ports.ledger, &observations, now).await?;
+    let applied = track::apply(ports.ledger, &sightings, now).await?;
     for sweep in &applied.sweeps {
         track::wake(ports.ledger, ports.executions, sweep).await?;
     }

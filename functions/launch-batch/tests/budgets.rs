@@ -12,7 +12,7 @@ use simulation::{COMMITMENT, World, lane, sweep};
 use spawn_core::budget::{BudgetRow, Period, PeriodRow, Room, Scope, budget_pk, room, standing};
 use spawn_core::launch::{self, Chosen};
 use spawn_core::ledger::{self, Key, Ledger as _, LedgerError, Stored as _};
-use spawn_core::lifecycle::Observation;
+use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::money::MicroDollars;
 use spawn_core::ports::{Ec2Error, InstanceState};
 use spawn_core::rows::{AttemptCosts, BatchRow, LaneRow, batch_key, lane_key};
@@ -69,13 +69,14 @@ async fn as_many_are_launched_as_the_budget_has_room_for_and_the_rest_wait_for_w
     let member = world.members().await.remove(0);
     let seen = [InstanceState::Running, InstanceState::Terminated];
     for (state, now) in seen.into_iter().zip([1_000, 3_601_000]) {
-        let observation = (
-            member.instance.clone().unwrap(),
-            Observation::State(state, None),
-        );
-        track::apply(&world.ledger, &[observation], now)
-            .await
-            .unwrap();
+        let seen = Sighting {
+            since: Some(now),
+            ..Sighting::new(
+                member.instance.clone().unwrap(),
+                Observation::State(state, None),
+            )
+        };
+        track::apply(&world.ledger, &[seen], now).await.unwrap();
     }
     let sweep = world.sweep().await;
     // An hour of c5.large, the address, and 8 GiB of January 1970 from the launch on.
@@ -122,14 +123,14 @@ async fn a_standing_budget_of_the_owner_holds_beside_that_of_the_sweep() {
     assert_eq!(step(&world, 1_000).await.launched, 2);
     assert_eq!(step(&world, 2_000).await.next, Next::Wait);
     assert_eq!(day(&world).await.charged, 4_000_000);
-    let observations: Vec<_> = world
+    let sightings: Vec<_> = world
         .members()
         .await
         .into_iter()
         .filter_map(|member| member.instance)
-        .map(|arn| (arn, Observation::State(InstanceState::Terminated, None)))
+        .map(|arn| Sighting::new(arn, Observation::State(InstanceState::Terminated, None)))
         .collect();
-    track::apply(&world.ledger, &observations, 60_000)
+    track::apply(&world.ledger, &sightings, 60_000)
         .await
         .unwrap();
     let day = day(&world).await;

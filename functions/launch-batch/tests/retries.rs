@@ -11,7 +11,7 @@ use simulation::{Death, When, World, sweep};
 use spawn_core::ending::EndCode;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger;
-use spawn_core::lifecycle::Observation;
+use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::policy::Retries;
 use spawn_core::ports::InstanceState;
 use spawn_core::rows::{InstanceRow, MemberRow, SweepRow, instance_key};
@@ -34,21 +34,21 @@ async fn run_lane(world: &World) {
     common::run_lane_of(world, LANE).await;
 }
 
-fn lost(arn: &InstanceArn) -> (InstanceArn, Observation) {
+fn lost(arn: &InstanceArn) -> Sighting {
     let reason = Some("Server.SpotInstanceTermination".to_owned());
-    (
+    Sighting::new(
         arn.clone(),
         Observation::State(InstanceState::ShuttingDown, reason),
     )
 }
 
-async fn observe(world: &World, observations: &[(InstanceArn, Observation)]) {
-    for (arn, observation) in observations {
-        if let Observation::State(state, reason) = observation {
-            world.cloud.put(arn, *state, reason.as_deref());
+async fn observe(world: &World, sightings: &[Sighting]) {
+    for one in sightings {
+        if let Observation::State(state, reason) = &one.what {
+            world.cloud.put(&one.instance, *state, reason.as_deref());
         }
     }
-    track::apply(&world.ledger, observations, 50_000)
+    track::apply(&world.ledger, sightings, 50_000)
         .await
         .unwrap();
 }
@@ -97,9 +97,9 @@ async fn an_interrupted_member_is_launched_again_as_a_new_try() {
         &world,
         &[
             lost(&first[1]),
-            (first[1].clone(), Observation::SpotNotice),
-            (first[1].clone(), Observation::Gone),
-            (first[1].clone(), Observation::Reported),
+            Sighting::new(first[1].clone(), Observation::SpotNotice),
+            Sighting::new(first[1].clone(), Observation::Gone),
+            Sighting::new(first[1].clone(), Observation::Reported),
         ],
     )
     .await;
@@ -138,7 +138,7 @@ async fn failures_are_tried_again_as_often_as_the_document_says() {
             .ledger
             .report(&instance_key(&arn), report.as_object().unwrap().clone());
         let end = Observation::State(InstanceState::Terminated, None);
-        observe(&world, &[(arn, end)]).await;
+        observe(&world, &[Sighting::new(arn, end)]).await;
         let member = world.members().await.remove(0);
         let expected = if number < 2 {
             MemberState::Planned

@@ -1,31 +1,26 @@
 //! Events as EventBridge delivers them through the queue.
 
 use serde_json::Value;
-use spawn_core::ids::InstanceArn;
-use spawn_core::lifecycle::Observation;
+use spawn_core::clock;
+use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::ports::InstanceState;
 
 /// What an event says of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The instance.
-    pub instance: InstanceArn,
-    /// What was seen of it.
-    pub observation: Observation,
-}
+pub struct Event(pub Sighting);
 
 impl Event {
     /// Whether the event can arrive before the launch of its instance is recorded. A report cannot: the instance has read
     /// its assignment from the record.
     #[must_use]
     pub fn may_precede_the_record(&self) -> bool {
-        self.observation != Observation::Reported
+        self.0.what != Observation::Reported
     }
 
     /// Reads an event.
     fn parse(event: &Value) -> Result<Self, String> {
         let kind = text(event, "/detail-type")?;
-        let (arn, observation) = match kind {
+        let (arn, what) = match kind {
             "EC2 Instance State-change Notification" => {
                 let state = text(event, "/detail/state")?;
                 let state = InstanceState::parse(state)
@@ -39,10 +34,12 @@ impl Event {
             other => return Err(format!("nothing is known of `{other}`")),
         };
         let instance = arn.parse().map_err(|error| format!("{error}"))?;
-        Ok(Self {
+        let time = event.pointer("/time").and_then(Value::as_str);
+        Ok(Self(Sighting {
             instance,
-            observation,
-        })
+            what,
+            since: time.and_then(clock::parse_iso),
+        }))
     }
 }
 

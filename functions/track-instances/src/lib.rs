@@ -16,7 +16,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::failure;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::ledger::{self, Ledger};
-use spawn_core::lifecycle::Observation;
+use spawn_core::lifecycle::Sighting;
 use spawn_core::metrics::{Measured, Metric};
 use spawn_core::overdue;
 use spawn_core::ports::{
@@ -201,9 +201,9 @@ where
             }
         }
     }
-    let observations: Vec<_> = understood
+    let sightings: Vec<Sighting> = understood
         .iter()
-        .map(|(_, event)| (event.instance.clone(), event.observation.clone()))
+        .map(|(_, event)| event.0.clone())
         .collect();
     let failed = |messages: Vec<&Message>| BatchResponse {
         failures: messages
@@ -213,7 +213,7 @@ where
             })
             .collect(),
     };
-    let applied = match apply_and_wake(&observations, ports, now).await {
+    let applied = match apply_and_wake(&sightings, ports, now).await {
         Ok(applied) => applied,
         Err(error) => {
             tracing::warn!(%error, messages = understood.len(), "messages will be delivered again");
@@ -235,8 +235,8 @@ where
         .iter()
         .filter(|(message, event)| {
             let is_early =
-                applied.unknown.contains(&event.instance) && event.may_precede_the_record();
-            (is_early || unexplained.contains(&event.instance))
+                applied.unknown.contains(&event.0.instance) && event.may_precede_the_record();
+            (is_early || unexplained.contains(&event.0.instance))
                 && message.deliveries < UNKNOWN_DELIVERIES_MAX
         })
         .map(|(message, _)| *message)
@@ -262,26 +262,25 @@ where
         let ids = by_place.entry(*place).or_default();
         ids.push(arn.instance_id.clone());
     }
-    let mut observations = Vec::new();
+    let mut sightings = Vec::new();
     for (place, ids) in by_place {
         let ec2 = ports.ec2.of(place.account);
         for found in ec2.find_instances(&place.region, &ids).await? {
             if found.state.is_ending() {
-                let state = Observation::State(found.state, found.state_reason);
-                observations.push((found.arn, state));
+                sightings.push(Sighting::of_state(&found));
             }
         }
     }
-    apply_and_wake(&observations, ports, now).await?;
-    let explained: BTreeSet<&InstanceArn> = observations.iter().map(|(arn, _)| arn).collect();
+    apply_and_wake(&sightings, ports, now).await?;
+    let explained: BTreeSet<&InstanceArn> = sightings.iter().map(|one| &one.instance).collect();
     let arns = instances.iter().map(|(_, arn)| arn);
     let rest = arns.filter(|arn| !explained.contains(arn));
     Ok(rest.cloned().collect())
 }
 
-/// Applies observations, stops what is to be stopped, and wakes who waits.
+/// Applies what was seen, stops what is to be stopped, and wakes who waits.
 async fn apply_and_wake<L, E, W>(
-    observations: &[(InstanceArn, Observation)],
+    sightings: &[Sighting],
     ports: &Ports<'_, L, E, W>,
     now: u64,
 ) -> Result<Applied, FunctionError>
@@ -290,7 +289,7 @@ where
     E: InAccounts + FindInstances + ListInstances + StopInstances + Sync,
     W: WakeExecutions + WatchExecutions,
 {
-    let applied = track::apply(ports.ledger, observations, now).await?;
+    let applied = track::apply(ports.ledger, sightings, now).await?;
     for illegal in &applied.illegal {
         tracing::warn!(illegal, "observation was dropped");
     }

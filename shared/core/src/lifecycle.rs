@@ -1,7 +1,8 @@
 //! How a member's life follows from what is observed of its instance.
 
 use crate::ending::{self, EndCode};
-use crate::ports::InstanceState;
+use crate::ids::InstanceArn;
+use crate::ports::{CloudInstance, InstanceState};
 use crate::reap::deadline;
 use crate::rows::{Addresses, MemberRow, OnComplete, Report};
 use crate::state::{IllegalMove, MemberState, SweepStatus};
@@ -26,6 +27,41 @@ pub enum Observation {
     Reported,
     /// EC2 shows it at these addresses.
     At(Addresses),
+}
+
+/// An observation, with the instance that it was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The instance.
+    pub instance: InstanceArn,
+    /// What was seen of it.
+    pub what: Observation,
+    /// When that began, in ms since 1970, for a state whose beginning EC2 tells. It is what is billed by: news may come late.
+    pub since: Option<u64>,
+}
+
+impl Sighting {
+    /// Something that EC2 does not tell the beginning of.
+    #[must_use]
+    pub fn new(instance: InstanceArn, what: Observation) -> Self {
+        Self {
+            instance,
+            what,
+            since: None,
+        }
+    }
+
+    /// The state that EC2 shows an instance in. One that runs was started at its launch time, which is a new one with every
+    /// start (Amazon EC2 API Reference, `Instance`).
+    #[must_use]
+    pub fn of_state(instance: &CloudInstance) -> Self {
+        let state = instance.state;
+        Self {
+            instance: instance.arn.clone(),
+            what: Observation::State(state, instance.state_reason.clone()),
+            since: (state == InstanceState::Running).then_some(instance.launched_at),
+        }
+    }
 }
 
 /// What an observation is judged by, beside the member itself.

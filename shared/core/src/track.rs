@@ -18,7 +18,7 @@ use crate::ledger::{
     self, Condition, Expect, Ledger, LedgerError, Path, Stored, TRANSACTION_ITEMS_MAX, Versioned,
     Write, path, require_all,
 };
-use crate::lifecycle::{Circumstances, Observation, observe};
+use crate::lifecycle::{Circumstances, Observation, Sighting, observe};
 use crate::ports::WakeExecutions;
 use crate::reap::deadline;
 use crate::retry;
@@ -59,25 +59,25 @@ const TRIES_MAX: u32 = 8;
 /// sweep.
 const MEMBERS_MAX: usize = 49;
 
-/// Applies `observations` in their order. Repeating them changes nothing.
+/// Applies `sightings` in their order. Repeating them changes nothing.
 ///
 /// # Errors
 /// When the ledger does not answer, or other writers were faster too often. What was applied by then stays applied.
 pub async fn apply(
     ledger: &impl Ledger,
-    observations: &[(InstanceArn, Observation)],
+    sightings: &[Sighting],
     now: u64,
 ) -> Result<Applied, FunctionError> {
     let mut applied = Applied::default();
-    let arns: Vec<InstanceArn> = observations
+    let arns: Vec<InstanceArn> = sightings
         .iter()
-        .map(|(arn, _)| arn.clone())
+        .map(|one| one.instance.clone())
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect();
     let mut seen = Seen::new();
-    for (arn, observation) in observations {
-        seen.entry(arn).or_default().push(observation);
+    for one in sightings {
+        seen.entry(&one.instance).or_default().push(one);
     }
     let mut by_sweep: BTreeMap<SweepId, Vec<InstanceRow>> = BTreeMap::new();
     let keys: Vec<_> = arns.iter().map(instance_key).collect();
@@ -104,7 +104,7 @@ pub async fn apply(
 }
 
 /// What was observed of each instance, in its order.
-type Seen<'a> = BTreeMap<&'a InstanceArn, Vec<&'a Observation>>;
+type Seen<'a> = BTreeMap<&'a InstanceArn, Vec<&'a Sighting>>;
 
 /// Applies what was observed of some instances of one sweep, in one transaction. Answers whether it did: so many standing
 /// budgets may get something back that it would be too large, and nothing is written then. That of one member never is.
@@ -149,13 +149,13 @@ async fn apply_chunk(
                 now,
             };
             let mut after = before.clone();
-            for observation in seen.get(&instance.instance).into_iter().flatten() {
-                match observe(&after, observation, &around) {
-                    Ok(Some(next)) if is_unexplained(&after, &next, observation) => {
+            for Sighting { what, since, .. } in seen.get(&instance.instance).into_iter().flatten() {
+                match observe(&after, what, &around) {
+                    Ok(Some(next)) if is_unexplained(&after, &next, what) => {
                         unexplained.insert((before.lane.place(), instance.instance.clone()));
                     }
                     Ok(Some(mut next)) => {
-                        if let Some(back) = cost::note(&after, &mut next, now) {
+                        if let Some(back) = cost::note(&after, &mut next, *since, now) {
                             releases.add(back.committed, back.billed, &back.charged_to);
                         }
                         after = next;

@@ -10,7 +10,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch::{self, Chosen};
 use spawn_core::ledger::{self, Ledger, LedgerError, Row, Stored, Versioned};
-use spawn_core::lifecycle::Observation;
+use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::money::MicroDollars;
 use spawn_core::policy::{OnFailure, Retries};
 use spawn_core::ports::{
@@ -299,7 +299,10 @@ impl World {
         let launched = self.launch_first_batch().await;
         let running: Vec<_> = launched
             .into_iter()
-            .map(|arn| (arn, Observation::State(InstanceState::Running, None)))
+            .map(|arn| Sighting {
+                since: Some(now),
+                ..Sighting::new(arn, Observation::Changed(InstanceState::Running))
+            })
             .collect();
         if let Err(error) = track::apply(&self.ledger, &running, now).await {
             panic!("{error}");

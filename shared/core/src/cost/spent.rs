@@ -125,9 +125,21 @@ impl Spent {
     }
 }
 
-/// Notes in `after` what an observation at `now` means for the costs of the instance that it concerns, the one of `before`.
-/// Answers what budgets get back, once, when the instance is gone.
-pub fn note(before: &MemberRow, after: &mut MemberRow, now: u64) -> Option<Release> {
+/// EC2's events tell whole seconds: what began in one began up to this much later, in ms.
+const SECOND_REST_MS: u64 = 999;
+
+/// Notes in `after` what an observation at `now` means for the costs of the instance that it concerns, the one of `before`, and
+/// which began at `since` if that is known (all in ms since 1970). Answers what budgets get back, once, when the instance is
+/// gone.
+///
+/// News may come late, or never. A run then has the earliest beginning and the latest end that it can have had, so that a bill is
+/// never too low, and what budgets get back never too much.
+pub fn note(
+    before: &MemberRow,
+    after: &mut MemberRow,
+    since: Option<u64>,
+    now: u64,
+) -> Option<Release> {
     let instance = before.instance.as_ref()?.instance_id.clone();
     // A member that waits for another try has the state of a new one already; its end is that of the try before.
     let is_retried = after.instance != before.instance;
@@ -136,18 +148,20 @@ pub fn note(before: &MemberRow, after: &mut MemberRow, now: u64) -> Option<Relea
     let lives = after.live && !is_retried;
     let is_gone = !lives && (is_retried || after.state.is_ended());
     let runs_now = lives && (after.state == MemberState::Running || after.state.is_ended());
-    let first_seen = after.running_at.unwrap_or(now);
     let spent = after
         .spent
         .iter_mut()
         .rev()
         .find(|spent| spent.instance_id == instance)?;
     if runs_now && !spent.is_running() {
-        let is_first = spent.runs.is_empty();
-        // Not before the run that has ended.
-        let ended = spent.runs.last().and_then(|run| run.to).unwrap_or(0);
+        let earliest = match spent.runs.last() {
+            Some(run) => run.to.unwrap_or(run.from),
+            None => spent.launched_at,
+        };
+        // The clocks of EC2 and of this function may differ.
+        let from = since.unwrap_or(earliest).max(earliest).min(now);
         spent.runs.push(Run {
-            from: if is_first { first_seen } else { now.max(ended) },
+            from,
             to: None,
             ended_by: EndedBy::User,
         });
@@ -162,7 +176,8 @@ pub fn note(before: &MemberRow, after: &mut MemberRow, now: u64) -> Option<Relea
             });
         }
         if let Some(run) = spent.runs.last_mut().filter(|run| run.to.is_none()) {
-            run.to = Some(now.max(run.from));
+            let ended = since.map_or(now, |since| now.min(since + SECOND_REST_MS));
+            run.to = Some(ended.max(run.from));
             run.ended_by = if is_lost { EndedBy::Ec2 } else { EndedBy::User };
         }
     }

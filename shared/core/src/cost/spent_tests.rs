@@ -62,7 +62,7 @@ fn moved(
     if state == MemberState::Running && after.running_at.is_none() {
         after.running_at = Some(now);
     }
-    let release = note(before, &mut after, now);
+    let release = note(before, &mut after, Some(now), now);
     (after, release)
 }
 
@@ -122,6 +122,36 @@ fn one_that_was_never_seen_running_is_billed_from_its_launch() {
 }
 
 #[test]
+fn news_that_comes_late_is_billed_by_when_it_began() {
+    let member = member(spent(Market::OnDemand));
+    let late = |before: &MemberRow, state, live, since, now| {
+        let mut after = before.clone();
+        after.state = state;
+        after.live = live;
+        let release = note(before, &mut after, since, now);
+        (after, release.map(|release| release.billed.0))
+    };
+    let minute = HOUR / 60;
+    for (since, ran_ms) in [
+        // An event tells when it ran, 10 minutes before it came.
+        (Some(START + minute), HOUR - minute),
+        // Nothing tells it: from the launch.
+        (None, HOUR),
+        // EC2's clock is ahead.
+        (Some(START + 2 * HOUR), HOUR - 11 * minute),
+    ] {
+        let running = MemberState::Running;
+        let (seen, _) = late(&member, running, true, since, START + 11 * minute);
+        // The end is told 5 minutes late, and happened within the second that the event tells.
+        let end = START + HOUR;
+        let completed = MemberState::Completed;
+        let (_, billed) = late(&seen, completed, false, Some(end - 999), end + 5 * minute);
+        let exact = 680_000 * i64::try_from(ran_ms).unwrap() / i64::try_from(HOUR).unwrap();
+        assert!((0..=1).contains(&(billed.unwrap() - exact)), "{since:?}");
+    }
+}
+
+#[test]
 fn a_member_that_is_tried_again_gives_back_what_its_first_try_did_not_use() {
     let member = member(spent(Market::Spot));
     let (running, _) = moved(&member, MemberState::Running, true, START);
@@ -129,7 +159,7 @@ fn a_member_that_is_tried_again_gives_back_what_its_first_try_did_not_use() {
     retried.state = MemberState::Planned;
     retried.live = false;
     retried.instance = None;
-    let release = note(&running, &mut retried, START + 2 * HOUR).unwrap();
+    let release = note(&running, &mut retried, None, START + 2 * HOUR).unwrap();
     assert_eq!(release.billed.0, 400_000);
     assert_eq!(retried.spent.len(), 1);
 }

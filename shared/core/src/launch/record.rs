@@ -7,7 +7,8 @@ use crate::ledger::{Expect, LedgerError, Stored, Versioned, Write};
 use crate::ports::CloudInstance;
 use crate::ranges::Indices;
 use crate::rows::{
-    AttemptRow, BatchRow, InstanceRow, MemberRow, ProgramRow, SweepRow, count_move, sweep_key,
+    AttemptRow, BatchRow, InstanceRow, LaunchApi, MemberRow, ProgramRow, SweepRow, count_move,
+    sweep_key,
 };
 use crate::state::MemberState;
 
@@ -103,9 +104,14 @@ fn launched_member(
     member.rungs.clone_from(&batch.rungs);
     member.rungs.push(rung_words(attempt));
     member.launched_at = Some(instance.launched_at);
-    member
-        .spent
-        .push(attempt.costs.spent(instance, program.ttl_s));
+    let mut spent = attempt.costs.spent(instance, program.ttl_s);
+    if attempt.rung.api == LaunchApi::CreateFleet {
+        // A fleet's answer does not tell when it launched, and an answer that was lost is asked for again minutes later: what is
+        // billed begins with the call at the earliest.
+        let called_at = attempt.created_at.max(attempt.send_at);
+        spent.launched_at = spent.launched_at.min(called_at);
+    }
+    member.spent.push(spent);
     member.ttl_deadline = program.ttl_s.map(|ttl| instance.launched_at + ttl * 1000);
     Ok(member)
 }

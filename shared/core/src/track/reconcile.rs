@@ -7,7 +7,7 @@ use crate::account::Place;
 use crate::errors::FunctionError;
 use crate::ids::{InstanceArn, SweepId};
 use crate::ledger::{self, Ledger};
-use crate::lifecycle::{Circumstances, Observation, observe};
+use crate::lifecycle::{Circumstances, Observation, Sighting, observe};
 use crate::ports::{CloudInstance, InAccounts, InstanceState, ListInstances};
 use crate::rows::{MemberRow, OnComplete, SweepRow, shard_pk, sweep_key};
 use crate::state::{MemberState, SweepStatus};
@@ -64,7 +64,7 @@ pub async fn conclude(
     let instances: BTreeMap<&InstanceArn, &CloudInstance> =
         shown.values().flatten().map(|i| (&i.arn, i)).collect();
     let mut unclaimed: BTreeSet<&InstanceArn> = instances.keys().copied().collect();
-    let mut observations = Vec::new();
+    let mut sightings = Vec::new();
     let mut unseen = BTreeSet::new();
     for shard in 0..sweep.shards {
         let members: Vec<MemberRow> =
@@ -80,11 +80,10 @@ pub async fn conclude(
             if let Some(instance) = instances.get(arn) {
                 unclaimed.remove(arn);
                 let news = seen(instance).into_iter();
-                let news = news.filter(|seen| may_change(&member, seen, now));
-                observations.extend(news.map(|seen| (arn.clone(), seen)));
+                sightings.extend(news.filter(|seen| may_change(&member, &seen.what, now)));
             } else if has_instance(&member) && shown.contains_key(&member.lane.place()) {
                 if member.launched_at.unwrap_or(now) + MISSING_GRACE_MS < now {
-                    observations.push((arn.clone(), Observation::Gone));
+                    sightings.push(Sighting::new(arn.clone(), Observation::Gone));
                 } else {
                     unseen.insert(arn.clone());
                 }
@@ -92,10 +91,9 @@ pub async fn conclude(
         }
     }
     for arn in unclaimed {
-        let of_it = instances.get(arn).into_iter();
-        observations.extend(of_it.flat_map(|i| seen(i)).map(|seen| (arn.clone(), seen)));
+        sightings.extend(instances.get(arn).into_iter().flat_map(|i| seen(i)));
     }
-    let applied = apply(ledger, &observations, now).await?;
+    let applied = apply(ledger, &sightings, now).await?;
     let living: Vec<CloudInstance> = shown
         .into_values()
         .flatten()
@@ -120,10 +118,11 @@ fn has_instance(member: &MemberRow) -> bool {
 }
 
 /// What EC2's list tells of an instance.
-fn seen(instance: &CloudInstance) -> [Observation; 2] {
+fn seen(instance: &CloudInstance) -> [Sighting; 2] {
+    let addresses = Observation::At(instance.addresses.clone());
     [
-        Observation::At(instance.addresses.clone()),
-        Observation::State(instance.state, instance.state_reason.clone()),
+        Sighting::new(instance.arn.clone(), addresses),
+        Sighting::of_state(instance),
     ]
 }
 

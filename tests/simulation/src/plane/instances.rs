@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use spawn_core::clock::format_iso;
 use spawn_core::ids::{InstanceArn, Market};
 use spawn_core::ledger::Key;
 use spawn_core::ports::InstanceState;
@@ -323,6 +324,7 @@ impl Plane {
         self.deliver(json!({
             "detail-type": "EC2 Instance State-change Notification",
             "source": "aws.ec2",
+            "time": format_iso(self.clock.now() / 1_000 * 1_000),
             "resources": [arn.to_string()],
             "detail": {"instance-id": arn.instance_id, "state": state},
         }));

@@ -1,5 +1,7 @@
 //! AWS's prices, and what must hold of money: budgets are never passed, whoever launches at the same moment.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use spawn_core::budget::{BudgetRow, Period, Scope};
 use spawn_core::ids::Market;
@@ -210,6 +212,29 @@ impl State {
             let what = format!("the instances of {sweep} may cost {cost}, its budget is {budget}");
             self.violate(now, what);
         }
+    }
+
+    /// No instance that is gone is billed less than it cost: what news came late, or never, does not make it cheaper.
+    pub(crate) fn low_bills(&self, now: Ms) -> Vec<String> {
+        let costs: BTreeMap<&str, i64> = self
+            .ec2
+            .instances()
+            .iter()
+            .map(|one| (one.arn.instance_id.as_str(), cost_at_most(one, now)))
+            .collect();
+        let members = self
+            .rows
+            .iter()
+            .filter(|(key, _)| key.sk.starts_with("MEMBER#"));
+        members
+            .flat_map(|(_, member)| instances_of(member))
+            .filter(|spent| spent.get("market").and_then(Value::as_str) == Some("on-demand"))
+            .filter_map(|spent| {
+                let id = spent.get("instance_id")?.as_str()?;
+                let (cost, billed) = (costs.get(id)?, spent.get("billed")?.as_i64()?);
+                (billed < *cost).then(|| format!("{id} is billed {billed} and cost {cost}"))
+            })
+            .collect()
     }
 
     /// When nothing runs, budgets are charged with the bills and nothing else.

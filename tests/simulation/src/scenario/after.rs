@@ -134,6 +134,7 @@ impl State {
         }
         wrong.extend(self.orphans());
         wrong.extend(self.wrong_budgets());
+        wrong.extend(self.low_bills(now));
         for what in wrong {
             self.violate(now, what);
         }
