@@ -136,7 +136,7 @@ async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
         status: SweepStatus::Cancelled,
         reason: "stopped".to_owned(),
     };
-    drain::mark(&world.ledger, &world.sweep_id, &reason)
+    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
         .await
         .unwrap();
     end(&world, &arns[1], None).await;

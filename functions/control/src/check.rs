@@ -46,7 +46,7 @@ where
                 status: SweepStatus::Cancelled,
                 reason: reason.clone(),
             };
-            drain::mark(ports.ledger, sweep_id, &drain).await?;
+            drain::mark(ports.ledger, sweep_id, None, &drain).await?;
             track::wake(ports.ledger, ports.executions, sweep_id).await?;
             ("drain", Vec::new(), None)
         }

@@ -128,7 +128,7 @@ async fn shares_of_a_standing_budget_are_told_once_and_hold_and_drain_its_sweeps
         status: SweepStatus::OverBudget,
         reason: "over budget".to_owned(),
     };
-    drain::mark(&world.ledger, &world.sweep_id, &drain)
+    drain::mark(&world.ledger, &world.sweep_id, None, &drain)
         .await
         .unwrap();
     assert_eq!(check(20 * HOUR + 1).await, json!([]));

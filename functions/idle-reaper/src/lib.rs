@@ -58,9 +58,9 @@ pub enum Input {
 /// Which sweep to drain, and why.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DrainRequest {
-    /// The sweep, or
+    /// The sweep; or
     pub sweep_id: Option<SweepId>,
-    /// the execution that submitted it.
+    /// the execution that submitted it; or both: then it is drained only while it is that execution's, and none has resumed it.
     pub execution_arn: Option<String>,
     /// What the sweep will be called when it is drained.
     pub status: SweepStatus,
@@ -146,9 +146,9 @@ async fn mark<L: Ledger, E, W: WakeExecutions>(
         sweep_id: None,
         lanes: Vec::new(),
     };
-    let sweep_id = match (request.sweep_id, request.execution_arn) {
+    let sweep_id = match (request.sweep_id, &request.execution_arn) {
         (Some(sweep_id), _) => sweep_id,
-        (None, Some(arn)) => match drain::sweep_of_execution(ports.ledger, &arn).await? {
+        (None, Some(arn)) => match drain::sweep_of_execution(ports.ledger, arn).await? {
             Some(sweep_id) => sweep_id,
             None => return Ok(unknown),
         },
@@ -163,11 +163,12 @@ async fn mark<L: Ledger, E, W: WakeExecutions>(
             request.status
         )));
     }
+    let of_execution = request.execution_arn.as_deref();
     let drain = Drain {
         status: request.status,
         reason: request.reason,
     };
-    let Some(sweep) = drain::mark(ports.ledger, &sweep_id, &drain).await? else {
+    let Some(sweep) = drain::mark(ports.ledger, &sweep_id, of_execution, &drain).await? else {
         return Ok(unknown);
     };
     let lanes = if sweep.status == SweepStatus::Draining {

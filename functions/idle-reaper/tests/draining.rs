@@ -137,6 +137,23 @@ async fn an_execution_that_planned_nothing_is_unknown_and_marked() {
 
 /// The planner died after its first write: the sweep is there, its lanes and members are not.
 #[tokio::test]
+async fn a_drain_that_is_late_leaves_a_sweep_that_was_resumed() {
+    let world = World::new(&sweep(2, &[LANE], None)).await;
+    let before = world.sweep().await;
+    let request = |arn: &str| {
+        json!({"drain": {
+            "sweep_id": world.sweep_id, "execution_arn": arn, "status": "failed", "reason": "test",
+        }})
+    };
+    let late = reaper(&world, request("arn:of:the:execution:before"), 1_000).await;
+    assert_eq!(late, json!({"known": false, "sweep_id": null, "lanes": []}));
+    assert_eq!(world.sweep().await, before);
+    let own = reaper(&world, request(&before.execution_arn), 2_000).await;
+    assert_eq!(own["lanes"], json!([LANE]));
+    assert_eq!(world.sweep().await.status, SweepStatus::Draining);
+}
+
+#[tokio::test]
 async fn a_half_planned_sweep_drains_too() {
     let mut row = sweep(5, &[LANE], None);
     row.status = SweepStatus::Planning;

@@ -217,7 +217,7 @@ async fn a_sweep_that_does_not_launch_tries_nothing_again() {
         status: spawn_core::state::SweepStatus::Cancelled,
         reason: "stopped".to_owned(),
     };
-    spawn_core::drain::mark(&world.ledger, &world.sweep_id, &reason)
+    spawn_core::drain::mark(&world.ledger, &world.sweep_id, None, &reason)
         .await
         .unwrap();
     observe(&world, &[lost(&arn)]).await;

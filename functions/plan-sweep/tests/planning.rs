@@ -393,7 +393,7 @@ async fn a_sweep_that_is_drained_while_it_is_planned_stays_drained() {
             status: SweepStatus::Cancelled,
             reason: "stopped".to_owned(),
         };
-        let sweep = drain::mark(&place.ledger, &sweep_id, &reason)
+        let sweep = drain::mark(&place.ledger, &sweep_id, None, &reason)
             .await
             .unwrap()
             .unwrap();

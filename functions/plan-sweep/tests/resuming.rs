@@ -248,7 +248,7 @@ async fn a_sweep_that_is_drained_while_it_is_resumed_stays_drained() {
             reason: "stopped".to_owned(),
         };
         let id = &world_of_call.sweep_id;
-        let row = drain::mark(&world_of_call.ledger, id, &reason)
+        let row = drain::mark(&world_of_call.ledger, id, None, &reason)
             .await
             .unwrap();
         if row.unwrap().status != SweepStatus::Draining {

@@ -276,10 +276,7 @@ async fn drain_if_abandoned<L, E, W: WatchExecutions>(
         reason: format!("its execution was {word}"),
     };
     let hour = now / (60 * 60 * 1000);
-    Ok(ports
-        .executions
-        .start_drain(&sweep.sweep_id, &drain, hour)
-        .await?)
+    Ok(ports.executions.start_drain(sweep, &drain, hour).await?)
 }
 
 #[cfg(test)]

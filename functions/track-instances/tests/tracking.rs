@@ -382,7 +382,7 @@ async fn a_sweep_whose_execution_ended_badly_is_drained_by_reconcile() {
         status: SweepStatus::Cancelled,
         reason: "stopped".to_owned(),
     };
-    drain::mark(&world.ledger, &world.sweep_id, &reason)
+    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
         .await
         .unwrap();
     call(&world, &reconcile, 4_000_000).await;

@@ -4,9 +4,9 @@ use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
-use spawn_core::ids::{ClientToken, SweepId};
+use spawn_core::ids::ClientToken;
 use spawn_core::ports::{BadEnd, ServiceError, StartDeliveries, WakeExecutions, WatchExecutions};
-use spawn_core::rows::Drain;
+use spawn_core::rows::{Drain, SweepRow};
 
 use crate::sdk::Failure;
 
@@ -118,7 +118,7 @@ impl WatchExecutions for Executions {
 
     async fn start_drain(
         &self,
-        sweep: &SweepId,
+        sweep: &SweepRow,
         drain: &Drain,
         hour: u64,
     ) -> Result<(), ServiceError> {
@@ -129,11 +129,12 @@ impl WatchExecutions for Executions {
             });
         };
         let input = json!({
-            "sweep_id": sweep,
+            "sweep_id": sweep.sweep_id,
+            "execution_arn": sweep.execution_arn,
             "status": drain.status,
             "reason": drain.reason,
         });
-        let token = ClientToken::of(&["drain", sweep.as_str(), &hour.to_string()]);
+        let token = ClientToken::of(&["drain", &sweep.execution_arn, &hour.to_string()]);
         let name = format!("reconcile-{}", &token.as_str()[..40]);
         self.start_once(machine, &name, &input).await
     }

@@ -34,13 +34,15 @@ pub async fn sweep_of_execution(
     }
 }
 
-/// Marks a sweep as draining, unless it is so already or over. Answers its row, or `None` when there is no such sweep.
+/// Marks a sweep as draining, unless it is so already or over. Answers its row, or `None` when there is no such sweep, or it is not
+/// that of `execution_arn`: another execution has resumed it.
 ///
 /// # Errors
 /// When the ledger does not answer. Repeatable; the first reason stays.
 pub async fn mark(
     ledger: &impl Ledger,
     sweep_id: &SweepId,
+    execution_arn: Option<&str>,
     drain: &Drain,
 ) -> Result<Option<SweepRow>, FunctionError> {
     let drain = serde_json::to_value(drain).map_err(|e| FunctionError::Bug(e.to_string()))?;
@@ -50,23 +52,29 @@ pub async fn mark(
         SweepStatus::Running,
     ];
     let status = path(&["status"]);
+    let mut when = vec![Condition::In(
+        status.clone(),
+        before.iter().map(|s| Value::from(s.as_str())).collect(),
+    )];
+    when.extend(
+        execution_arn.map(|arn| Condition::Equals(path(&["execution_arn"]), Value::from(arn))),
+    );
     let write = Write::Update {
         key: sweep_key(sweep_id),
         set: vec![
-            (status.clone(), Value::from(SweepStatus::Draining.as_str())),
+            (status, Value::from(SweepStatus::Draining.as_str())),
             (path(&["drain"]), drain),
         ],
         remove: Vec::new(),
         add: Vec::new(),
-        when: vec![Condition::In(
-            status,
-            before.iter().map(|s| Value::from(s.as_str())).collect(),
-        )],
+        when,
     };
     match ledger.commit(vec![write]).await {
-        // Not there, draining or over: the row tells.
+        // Not there, draining, over or another execution's: the row tells.
         Ok(()) | Err(LedgerError::Condition { .. }) => {
-            Ok(ledger::load(ledger, sweep_key(sweep_id)).await?)
+            let sweep: Option<SweepRow> = ledger::load(ledger, sweep_key(sweep_id)).await?;
+            let is_its = |row: &SweepRow| execution_arn.is_none_or(|arn| row.execution_arn == arn);
+            Ok(sweep.filter(is_its))
         }
         Err(error) => Err(error.into()),
     }

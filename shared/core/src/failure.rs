@@ -80,7 +80,7 @@ pub async fn enforce(
             reason: enough.reason.clone(),
         };
         let hour = now / (60 * 60 * 1000);
-        executions.start_drain(sweep_id, &drain, hour).await?;
+        executions.start_drain(&sweep, &drain, hour).await?;
     }
     Ok(Some(enough))
 }

@@ -95,12 +95,12 @@ impl WatchExecutions for Executions {
 
     async fn start_drain(
         &self,
-        sweep: &SweepId,
+        sweep: &SweepRow,
         drain: &Drain,
         hour: u64,
     ) -> Result<(), ServiceError> {
         let mut told = self.told();
-        told.drains.insert((sweep.to_string(), hour));
+        told.drains.insert((sweep.sweep_id.to_string(), hour));
         told.last_drain = Some(drain.clone());
         Ok(())
     }

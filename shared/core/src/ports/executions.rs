@@ -5,8 +5,7 @@ use std::future::Future;
 use serde_json::Value;
 
 use super::ServiceError;
-use crate::ids::SweepId;
-use crate::rows::Drain;
+use crate::rows::{Drain, SweepRow};
 
 /// Wakes executions that wait for a task token.
 pub trait WakeExecutions: Send + Sync {
@@ -37,10 +36,11 @@ pub trait WatchExecutions: Send + Sync {
         execution_arn: &str,
     ) -> impl Future<Output = Result<Option<BadEnd>, ServiceError>> + Send;
 
-    /// Starts to drain a sweep. Asked again within the same `hour` (since 1970) it starts nothing more.
+    /// Starts to drain a sweep, unless another execution has resumed it since `sweep` was read. Asked again within the same `hour`
+    /// (since 1970), for the same execution of the sweep, it starts nothing more.
     fn start_drain(
         &self,
-        sweep: &SweepId,
+        sweep: &SweepRow,
         drain: &Drain,
         hour: u64,
     ) -> impl Future<Output = Result<(), ServiceError>> + Send;

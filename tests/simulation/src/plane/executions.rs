@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use spawn_core::ports::BadEnd;
-use spawn_core::rows::Drain;
+use spawn_core::rows::{Drain, SweepRow};
 
 use super::lambda::TaskError;
 use super::{Fault, Plane};
@@ -131,16 +131,21 @@ impl Plane {
 }
 
 /// Starts a drain as the reconcile pass does: once an hour and sweep.
-pub(crate) fn start_drain_of_sweep(plane: &Arc<Plane>, sweep: &str, drain: &Drain, hour: u64) {
+pub(crate) fn start_drain_of_sweep(plane: &Arc<Plane>, sweep: &SweepRow, drain: &Drain, hour: u64) {
     if !plane
         .state()
         .executions
         .drains
-        .insert(format!("{sweep}-{hour}"))
+        .insert(format!("{}-{hour}", sweep.execution_arn))
     {
         return;
     }
-    let input = json!({"sweep_id": sweep, "status": drain.status, "reason": drain.reason});
+    let input = json!({
+        "sweep_id": sweep.sweep_id,
+        "execution_arn": sweep.execution_arn,
+        "status": drain.status,
+        "reason": drain.reason,
+    });
     start_drain(plane, input);
 }
 

@@ -10,7 +10,7 @@ use spawn_core::ports::{
     WakeExecutions, WatchExecutions,
 };
 use spawn_core::region::Region;
-use spawn_core::rows::{Drain, LaunchApi, Location, Pool};
+use spawn_core::rows::{Drain, LaunchApi, Location, Pool, SweepRow};
 
 use super::client::Client;
 use super::{Fault, Plane, executions};
@@ -312,13 +312,12 @@ impl WatchExecutions for Client {
 
     async fn start_drain(
         &self,
-        sweep: &SweepId,
+        sweep: &SweepRow,
         drain: &Drain,
         hour: u64,
     ) -> Result<(), ServiceError> {
-        let sweep = sweep.to_string();
         self.service("Step Functions", "StartExecution", |plane| {
-            executions::start_drain_of_sweep(plane, &sweep, drain, hour);
+            executions::start_drain_of_sweep(plane, sweep, drain, hour);
         })
         .await
     }
