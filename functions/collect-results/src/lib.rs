@@ -15,7 +15,7 @@ use spawn_core::notify::PendingRow;
 use spawn_core::ports::{EndInstances, InAccounts, Objects};
 use spawn_core::prices::{PriceRow, price_pk};
 use spawn_core::region::Region;
-use spawn_core::rows::{LaneRow, MemberRow, SweepRow, shard_pk, sweep_key, sweep_pk};
+use spawn_core::rows::{LaneRow, LingeringRow, MemberRow, SweepRow, shard_pk, sweep_key, sweep_pk};
 use spawn_core::settle;
 use spawn_core::state::{Counts, SweepStatus};
 
@@ -232,7 +232,19 @@ async fn close(
         row: pending.row()?,
         expect: Expect::Absent,
     };
-    match ledger.commit(vec![write, tell]).await {
+    let mut writes = vec![write, tell];
+    if sweep.live > 0 {
+        let lingering = LingeringRow {
+            sweep_id: sweep.sweep_id.clone(),
+            ended_at: now,
+            version: 0,
+        };
+        writes.push(Write::Put {
+            row: lingering.row()?,
+            expect: Expect::Absent,
+        });
+    }
+    match ledger.commit(writes).await {
         Ok(()) => Ok(()),
         Err(LedgerError::Condition { .. }) => {
             let now: SweepRow = ledger::require(ledger, sweep_key(&sweep.sweep_id)).await?;

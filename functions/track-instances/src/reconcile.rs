@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use spawn_core::account::Place;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
-use spawn_core::ledger::{self, Ledger, LedgerError};
+use spawn_core::ledger::{self, Expect, Ledger, LedgerError, Stored as _, Write};
 use spawn_core::metrics::{Measured, Metric};
 use spawn_core::ports::{
     BadEnd, CloudInstance, InAccounts, ListInstances, StopInstances, WakeExecutions,
     WatchExecutions,
 };
-use spawn_core::rows::{Drain, SweepRow, sweep_key};
+use spawn_core::rows::{Drain, LINGERING_PK, LingeringRow, SweepRow, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track::{self, Reconciled, Shown};
 
@@ -34,7 +34,7 @@ struct Pass {
     failures: Vec<FunctionError>,
 }
 
-/// Reconciles every live sweep. One account, region or sweep that cannot be reached delays no other; the metric
+/// Reconciles every live sweep, and those that are over while instances of theirs live. One account, region or sweep that cannot be reached delays no other; the metric
 /// `unreachable_places` tells.
 pub(crate) async fn all<L, E, W>(
     ports: &Ports<'_, L, E, W>,
@@ -47,7 +47,10 @@ where
 {
     let mut pass = Pass::default();
     let mut sweeps: Vec<SweepRow> = Vec::new();
-    for sweep_id in live_sweeps(ports.ledger).await? {
+    let lingering: Vec<LingeringRow> = ledger::load_all(ports.ledger, LINGERING_PK, "").await?;
+    let mut ids = live_sweeps(ports.ledger).await?;
+    ids.extend(lingering.iter().map(|row| row.sweep_id.clone()));
+    for sweep_id in ids {
         match ledger::require(ports.ledger, sweep_key(&sweep_id)).await {
             Ok(sweep) => sweeps.push(sweep),
             Err(error) => pass.failures.push(error.into()),
@@ -83,9 +86,14 @@ where
             Err(error) => pass.failures.push(error),
         }
     }
-    for sweep in &sweeps {
+    for sweep in sweeps.iter().filter(|sweep| !sweep.status.is_ended()) {
         if let Err(error) = look_after(ports, sweep, now).await {
             pass.failures.push(error);
+        }
+    }
+    for row in &lingering {
+        if let Err(error) = forget(ports.ledger, row).await {
+            pass.failures.push(error.into());
         }
     }
     finish(pass, sweeps.len())
@@ -137,6 +145,23 @@ async fn live_sweeps(ledger: &impl Ledger) -> Result<BTreeSet<SweepId>, LedgerEr
         }
     }
     Ok(ids)
+}
+
+/// Forgets a sweep that is over once nothing of it lives.
+async fn forget(ledger: &impl Ledger, row: &LingeringRow) -> Result<(), LedgerError> {
+    let sweep: SweepRow = ledger::require(ledger, sweep_key(&row.sweep_id)).await?;
+    if sweep.live > 0 {
+        return Ok(());
+    }
+    let delete = Write::Delete {
+        key: row.key(),
+        expect: Expect::Version(row.version),
+    };
+    match ledger.commit(vec![delete]).await {
+        // Another pass was faster.
+        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What places have shown of each sweep so far. A sweep is concluded as soon as each of its places has answered or failed, so that

@@ -29,6 +29,20 @@ fn seeds_7397_8965_and_9712_an_older_token_never_replaces_a_newer_one() {
     }
 }
 
+/// The answer of a launch is lost, and its instances are known to run only minutes later.
+#[test]
+fn seed_3089_what_was_seen_late_is_billed_from_its_beginning() {
+    holds(3_089);
+}
+
+/// Members complete, their instances are to be stopped, and the event that one was is lost after the sweep is over.
+#[test]
+fn seeds_616_2081_and_2536_what_stops_after_the_end_gives_its_slot_back() {
+    for seed in [616, 2_081, 2_536] {
+        holds(seed);
+    }
+}
+
 /// The last event of an instance is lost, and its sweep is over when the ledger is compared with EC2.
 #[test]
 fn seed_7099_what_is_over_has_nothing_alive() {

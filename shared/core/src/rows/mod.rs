@@ -6,6 +6,7 @@ mod attempt_costs;
 mod instance;
 mod lane;
 mod lane_prices;
+mod lingering;
 mod member;
 mod pool;
 mod program;
@@ -21,6 +22,7 @@ pub use lane::{
     lane_key, slot_key,
 };
 pub use lane_prices::{LanePrices, TypePrices};
+pub use lingering::{LINGERING_PK, LingeringRow};
 pub use member::{MemberRow, Try, member_key};
 pub use pool::{DryPoolRow, Location, Pool, pools_pk};
 pub use program::{OnComplete, ProgramRow, program_key};
