@@ -39,6 +39,7 @@ impl Event {
             instance,
             what,
             since: time.and_then(clock::parse_iso),
+            seen_at: None,
         }))
     }
 }

@@ -38,6 +38,9 @@ pub struct Sighting {
     pub what: Observation,
     /// When that began, in ms since 1970, for a state whose beginning EC2 tells. It is what is billed by: news may come late.
     pub since: Option<u64>,
+    /// When EC2 said so, in ms since 1970, if it was asked: later, perhaps, than the present that a function began with, which may
+    /// have waited long for the answer.
+    pub seen_at: Option<u64>,
 }
 
 impl Sighting {
@@ -48,6 +51,7 @@ impl Sighting {
             instance,
             what,
             since: None,
+            seen_at: None,
         }
     }
 
@@ -60,6 +64,7 @@ impl Sighting {
             instance: instance.arn.clone(),
             what: Observation::State(state, instance.state_reason.clone()),
             since: (state == InstanceState::Running).then_some(instance.launched_at),
+            seen_at: Some(instance.seen_at),
         }
     }
 }

@@ -141,7 +141,7 @@ async fn apply_chunk(
                 .get(&before.program)
                 .copied()
                 .unwrap_or(OnComplete::Terminate);
-            let around = Circumstances {
+            let mut around = Circumstances {
                 report: instance.report(),
                 last_words: instance.report_reason.clone(),
                 on_complete,
@@ -149,13 +149,14 @@ async fn apply_chunk(
                 now,
             };
             let mut after = before.clone();
-            for Sighting { what, since, .. } in seen.get(&instance.instance).into_iter().flatten() {
-                match observe(&after, what, &around) {
-                    Ok(Some(next)) if is_unexplained(&after, &next, what) => {
+            for one in seen.get(&instance.instance).into_iter().flatten() {
+                around.now = one.seen_at.unwrap_or(now).max(now);
+                match observe(&after, &one.what, &around) {
+                    Ok(Some(next)) if is_unexplained(&after, &next, &one.what) => {
                         unexplained.insert((before.lane.place(), instance.instance.clone()));
                     }
                     Ok(Some(mut next)) => {
-                        if let Some(back) = cost::note(&after, &mut next, *since, now) {
+                        if let Some(back) = cost::note(&after, &mut next, one.since, around.now) {
                             releases.add(back.committed, back.billed, &back.charged_to);
                         }
                         after = next;

@@ -36,6 +36,7 @@ pub(crate) fn pair(
                 launched_at,
                 addresses: Addresses::default(),
                 state_reason: None,
+                seen_at: 1,
             },
             tags: tags(&sweep.sweep_id, &token(sweep)),
             can_hibernate: false,

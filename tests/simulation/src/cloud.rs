@@ -388,6 +388,7 @@ impl State {
                 ..Addresses::default()
             },
             state_reason: None,
+            seen_at: now,
         }
     }
 }
@@ -579,6 +580,7 @@ impl FindInstances for Cloud {
                     launched_at: self.clock.now_ms(),
                     addresses: addresses.clone(),
                     state_reason: None,
+                    seen_at: self.clock.now_ms(),
                 });
                 Ok(launched
                     .chain(others)

@@ -35,6 +35,14 @@ fn seed_3089_what_was_seen_late_is_billed_from_its_beginning() {
     holds(3_089);
 }
 
+/// Functions wait long for EC2's answers, and what an answer shows happened after they began.
+#[test]
+fn seeds_3570_and_9041_what_a_slow_answer_shows_is_billed_to_its_end() {
+    for seed in [3_570, 9_041] {
+        holds(seed);
+    }
+}
+
 /// Members complete, their instances are to be stopped, and the event that one was is lost after the sweep is over.
 #[test]
 fn seeds_616_2081_and_2536_what_stops_after_the_end_gives_its_slot_back() {

@@ -139,6 +139,7 @@ fn instances(request: &LaunchRequest, one: &CreateFleetInstance) -> Vec<CloudIns
             launched_at: now_ms(),
             addresses: Addresses::default(),
             state_reason: None,
+            seen_at: now_ms(),
         })
         .collect()
 }

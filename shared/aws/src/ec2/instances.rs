@@ -8,6 +8,7 @@ use spawn_core::region::Region;
 use spawn_core::rows::Addresses;
 
 use super::{Ec2, errors};
+use crate::clock::now_ms;
 
 /// Instances of one page (API reference of `DescribeInstances`: 5 to 1,000).
 const PAGE_INSTANCES: i32 = 1000;
@@ -143,6 +144,7 @@ pub(super) fn cloud_instance(
             .state_reason()
             .and_then(|reason| reason.code())
             .map(str::to_owned),
+        seen_at: now_ms(),
     })
 }
 

@@ -291,6 +291,7 @@ mod tests {
                 launched_at: 1,
                 state_reason: None,
                 addresses: Addresses::default(),
+                seen_at: 1,
             },
             protected: false,
         }

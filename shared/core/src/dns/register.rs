@@ -245,6 +245,7 @@ mod tests {
                 ipv6: None,
             },
             state_reason: None,
+            seen_at: 1,
         }
     }
 

@@ -90,6 +90,8 @@ pub struct CloudInstance {
     pub addresses: Addresses,
     /// EC2's code of why it is in its state, such as `Server.SpotInstanceTermination`, if EC2 says.
     pub state_reason: Option<String>,
+    /// When EC2's answer came, in ms since 1970: what it shows is older.
+    pub seen_at: u64,
 }
 
 /// The state of an instance, as EC2 names it.

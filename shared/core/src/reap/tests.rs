@@ -62,6 +62,7 @@ fn at_work() -> Subject {
                 launched_at: NOW - 60 * MINUTE,
                 addresses: crate::rows::Addresses::default(),
                 state_reason: None,
+                seen_at: 1,
             },
             tags: BTreeMap::new(),
             can_hibernate: false,

@@ -30,7 +30,7 @@ impl Ec2 {
             .iter()
             .filter(|launch| launch.place == place && launch.tag(tag.0) == Some(tag.1))
             .flat_map(|launch| self.instances[launch.instances.clone()].iter())
-            .filter_map(|instance| seen(instance, now.saturating_sub(lag), visible))
+            .filter_map(|instance| seen(instance, now, lag, visible))
             .collect();
         let more = u64::try_from(found.len()).unwrap_or(0) / PAGE_INSTANCES;
         let bucket = &mut self.place(place, now).describe_requests;
@@ -90,8 +90,10 @@ fn arn_of(place: Place, instance_id: &str) -> InstanceArn {
     }
 }
 
-/// An instance as it was at `at`; `None` when it was not there yet, or was gone for longer than EC2 shows.
-fn seen(instance: &Instance, at: Ms, terminated_visible: Ms) -> Option<CloudInstance> {
+/// An instance as EC2 shows it at `now`, which is as it was `lag` before; `None` when it was not there yet, or was gone for longer
+/// than EC2 shows.
+fn seen(instance: &Instance, now: Ms, lag: Ms, terminated_visible: Ms) -> Option<CloudInstance> {
+    let at = now.saturating_sub(lag);
     let (since, state) = instance
         .states
         .iter()
@@ -101,11 +103,11 @@ fn seen(instance: &Instance, at: Ms, terminated_visible: Ms) -> Option<CloudInst
     if state == InstanceState::Terminated && since + terminated_visible < at {
         return None;
     }
-    Some(shown(instance, state))
+    Some(shown(instance, state, now))
 }
 
-/// An instance in a state, as calls answer it.
-pub(crate) fn shown(instance: &Instance, state: InstanceState) -> CloudInstance {
+/// An instance in a state, as a call answers it at `now`.
+pub(crate) fn shown(instance: &Instance, state: InstanceState, now: Ms) -> CloudInstance {
     let over = matches!(
         state,
         InstanceState::Stopping
@@ -122,5 +124,6 @@ pub(crate) fn shown(instance: &Instance, state: InstanceState) -> CloudInstance 
         launched_at: instance.launched_at,
         addresses: Addresses::default(),
         state_reason: instance.reason.clone().filter(|_| over),
+        seen_at: now,
     }
 }

@@ -384,7 +384,7 @@ impl Plane {
         let state = self.state();
         let shown = |number| {
             let instance = state.ec2.instance(number);
-            crate::ec2::shown(instance, instance.state())
+            crate::ec2::shown(instance, instance.state(), now)
         };
         let Answer {
             instances,
