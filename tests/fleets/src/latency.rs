@@ -46,14 +46,23 @@ impl fmt::Display for Latency {
 const BEGIN: u64 = 1_000 * HOUR;
 const IDLE_TIMEOUT_MS: u64 = 30 * MINUTE;
 
-/// A fleet whose kill switches have all failed: half of it comes to its ttl within six hours, half falls idle, at times of
-/// their own. A pass begins every minute. The breaker would hold up what ends at the same moment; here nothing does.
+/// For so many that end, one stays at work: the breaker holds up ends that are a large part of what is left of a fleet.
+const ENDS_FOR_EACH_THAT_STAYS: u32 = 10;
+
+/// A fleet whose kill switches have all failed: half of `instances` come to their ttl within six hours, half fall idle, at times of
+/// their own; others stay at work, so that the breaker has nothing to hold up. A pass begins every minute.
 pub async fn run(instances: u32, seed: u64) -> Latency {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut rows = Vec::new();
     let mut truths = Vec::new();
     let mut due = std::collections::BTreeMap::new();
-    let sweep = build::sweep(0, instances);
+    let all = instances + instances / ENDS_FOR_EACH_THAT_STAYS;
+    let sweep = build::sweep(0, all);
+    for number in instances..all {
+        let (truth, member, row) = build::pair(&sweep, number, number, BEGIN - HOUR, 100 * HOUR);
+        rows.extend([build::row(&member), build::row(&row)]);
+        truths.push(truth);
+    }
     for number in 0..instances {
         let falls_idle = number % 2 == 0;
         let at = random.u64(HOUR..6 * HOUR);
