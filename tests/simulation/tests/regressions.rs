@@ -43,6 +43,12 @@ fn seeds_3570_and_9041_what_a_slow_answer_shows_is_billed_to_its_end() {
     }
 }
 
+/// Instances end themselves when their time is over, and their events are lost: their ends are seen a minute later.
+#[test]
+fn seed_14925_a_late_look_passes_no_budget() {
+    holds(14_925);
+}
+
 /// Members complete, their instances are to be stopped, and the event that one was is lost after the sweep is over.
 #[test]
 fn seeds_616_2081_and_2536_what_stops_after_the_end_gives_its_slot_back() {

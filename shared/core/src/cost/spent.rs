@@ -120,6 +120,39 @@ impl Spent {
         history.map(|history| bill(&history, at)).transpose()
     }
 
+    /// What budgets are charged with when it is gone: its bill. It was first seen running at `running_at` and is known to have
+    /// ended no sooner than at `certain_end`; both may be unknown.
+    ///
+    /// An instance whose own timer works costs no more than its commitment. A bill that is higher because news came late is a
+    /// bill for time in which nothing ran, and would pass a budget that was kept: only what is certain may do so.
+    fn charged_in_the_end(
+        &self,
+        running_at: Option<u64>,
+        certain_end: Option<u64>,
+        now: u64,
+    ) -> Option<MicroDollars> {
+        let total = |spent: &Self| match spent.bill(&[], now) {
+            Ok(bill) => bill.map(|bill| bill.total),
+            Err(_) => None,
+        };
+        // What cannot be billed is not given back: the most that it may have cost stays charged.
+        let Some(most) = total(self) else {
+            return self.committed;
+        };
+        let Some(committed) = self.committed.filter(|committed| *committed < most) else {
+            return Some(most);
+        };
+        let mut least = self.clone();
+        if let Some(run) = least.runs.last_mut() {
+            let ended = run.to.unwrap_or(now);
+            let to = certain_end.unwrap_or(run.from).clamp(run.from, ended);
+            run.from = running_at.unwrap_or(to).clamp(run.from, to);
+            run.to = Some(to);
+        }
+        let is_certain = total(&least).is_some_and(|least| least > committed);
+        Some(if is_certain { most } else { committed })
+    }
+
     fn is_running(&self) -> bool {
         self.runs.last().is_some_and(|run| run.to.is_none())
     }
@@ -184,11 +217,8 @@ pub fn note(
     if !is_gone || spent.billed.is_some() {
         return None;
     }
-    let billed = match spent.bill(&[], now) {
-        Ok(Some(bill)) => bill.total,
-        // What cannot be billed is not given back: the most that it may have cost stays charged.
-        Ok(None) | Err(_) => spent.committed?,
-    };
+    let certain_end = since.or(before.reaping.as_ref().map(|reaping| reaping.at));
+    let billed = spent.charged_in_the_end(before.running_at, certain_end, now)?;
     spent.billed = Some(billed);
     Some(Release {
         committed: spent.committed.unwrap_or(MicroDollars::ZERO),

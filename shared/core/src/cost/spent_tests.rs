@@ -152,6 +152,33 @@ fn news_that_comes_late_is_billed_by_when_it_began() {
 }
 
 #[test]
+fn only_what_certainly_ran_for_longer_than_its_ttl_is_charged_with_more_than_its_commitment() {
+    let running = {
+        let member = member(spent(Market::OnDemand));
+        moved(&member, MemberState::Running, true, START).0
+    };
+    let ended = |before: &MemberRow, since, now| {
+        let mut after = before.clone();
+        after.state = MemberState::Reaped;
+        after.live = false;
+        note(before, &mut after, since, now).unwrap().billed.0
+    };
+    let minute = HOUR / 60;
+    // Its timer ended it after two hours, which is seen ten minutes later.
+    assert_eq!(ended(&running, None, START + 130 * minute), 1_360_000);
+    // EC2 tells that it ended then, or spawn ended it then, long after its time.
+    let late = START + 3 * HOUR;
+    assert_eq!(ended(&running, Some(late), late + minute), 2_040_189);
+    let mut reaped = running.clone();
+    reaped.reaping = Some(crate::reap::Reaping {
+        reason: crate::reap::ReapReason::Ttl,
+        note: None,
+        at: late,
+    });
+    assert_eq!(ended(&reaped, None, late + minute), 2_051_334);
+}
+
+#[test]
 fn a_member_that_is_tried_again_gives_back_what_its_first_try_did_not_use() {
     let member = member(spent(Market::Spot));
     let (running, _) = moved(&member, MemberState::Running, true, START);
