@@ -12,6 +12,8 @@ import threading
 import time
 import uuid
 
+import other_accounts
+
 JSONATA = ("{%", "%}")
 # Amazon Route 53 Developer Guide, "Quotas".
 RECORDS_OF_A_ZONE_MAX = 10_000
@@ -25,6 +27,7 @@ def apply():
     make_metrics_of_logs()
     tell_metrics_without_dimensions_apart()
     tell_functions_who_calls_their_url()
+    other_accounts.apply()
     tell_limits_of_hosted_zones()
     keep_query_definitions()
     run_insights_queries()

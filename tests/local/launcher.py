@@ -13,6 +13,7 @@ import concurrent.futures
 import http.client
 import os
 import queue
+import re
 import select
 import sys
 import urllib.parse
@@ -62,7 +63,10 @@ class Ec2:
 
     async def handle(self, method, path, headers, body, query):
         """MiniStack's handler protocol. It is awaited on more than one event loop, so blocking calls do the work."""
+        from ministack.core.responses import get_account_id
+
         loop = asyncio.get_running_loop()
+        headers = of_account(headers, get_account_id())
         return await loop.run_in_executor(self.threads, self.forward, method, path, headers, body, query)
 
     def forward(self, method, path, headers, body, query):
@@ -91,6 +95,12 @@ class Ec2:
             if connection.sock is not None and not select.select([connection.sock], [], [], 0)[0]:
                 return connection
             connection.close()
+
+
+def of_account(headers, account):
+    """The headers with the account as access key, by which the simulator knows it. MiniStack knows the account of a session."""
+    authorization = headers.get("authorization", "")
+    return {**headers, "authorization": re.sub(r"(?<=Credential=)[^/]+", account, authorization)}
 
 
 # `Host` and the lengths are those of the new request.

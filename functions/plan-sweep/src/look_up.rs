@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
-use spawn_core::account::Place;
+use spawn_core::account::{AccountId, Place};
 use spawn_core::document::{Fault, Faults, RegionOrder, Sweep};
 use spawn_core::errors::FunctionError;
 use spawn_core::plan::{Facts, Questions, QuotaFacts, RegionFacts};
@@ -18,7 +18,8 @@ const REGIONS_AT_ONCE: usize = 17;
 /// The answers to the questions of every place. Parameters are the home account's own, and AWS's.
 ///
 /// # Errors
-/// When a service does not answer. That something does not exist is an answer.
+/// When a service does not answer; that something does not exist is an answer. When accounts cannot be entered: all of them, as faults
+/// of the document, which may name others.
 pub(crate) async fn answers(
     ec2: &(impl DescribeOffers + InAccounts),
     parameters: &impl ReadParameters,
@@ -26,10 +27,36 @@ pub(crate) async fn answers(
 ) -> Result<Facts, FunctionError> {
     let places = questions.into_iter().map(|(place, questions)| async move {
         let ec2 = ec2.of(place.account);
-        let facts = of_region(&ec2, parameters, &place.region, questions).await?;
-        Ok::<_, FunctionError>((place, facts))
+        let facts = of_region(&ec2, parameters, &place.region, questions).await;
+        (place, facts)
     });
-    Ok(try_join_all(places).await?.into_iter().collect())
+    let mut facts = Facts::new();
+    let mut refusals: BTreeMap<AccountId, String> = BTreeMap::new();
+    for (place, answer) in join_all(places).await {
+        match (answer, place.account) {
+            (Ok(of_place), _) => {
+                facts.insert(place, of_place);
+            }
+            (Err(FunctionError::Config(text)), Some(account)) => {
+                refusals.entry(account).or_insert(text);
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+    if refusals.is_empty() {
+        return Ok(facts);
+    }
+    let faults: Vec<Fault> = refusals
+        .into_iter()
+        .map(|(account, text)| Fault {
+            path: "accounts".to_owned(),
+            problem: format!("account {account}: {text}"),
+            accepted: "accounts in which infra/member-account.yaml is deployed with the external id of this deployment"
+                .to_owned(),
+            hint: None,
+        })
+        .collect();
+    Err(FunctionError::from(Faults::from(faults)))
 }
 
 async fn of_region(

@@ -83,3 +83,17 @@ fn members_have_names() {
     };
     tell(&options, &["test_names.py"]);
 }
+
+/// A stack that knows of other accounts.
+#[test]
+fn sweeps_over_several_accounts() {
+    let value = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let options = StackOptions {
+        parameters: vec![
+            value("MemberAccountIds", "111122223333,444455556666,777788889999"),
+            value("ExternalId", "a secret of the two deployments"),
+        ],
+        ..StackOptions::default()
+    };
+    tell(&options, &["test_accounts.py"]);
+}

@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 use crate::supervised::Supervised;
 
 /// The program, compiled in so that a test binary brings it along.
-const FILES: [(&str, &str); 9] = [
+const FILES: &[(&str, &str)] = &[
     ("launcher.py", include_str!("../launcher.py")),
     ("corrections.py", include_str!("../corrections.py")),
+    ("other_accounts.py", include_str!("../other_accounts.py")),
     ("cost_explorer.py", include_str!("../cost_explorer.py")),
     ("filter_patterns.py", include_str!("../filter_patterns.py")),
     ("insights.py", include_str!("../insights.py")),
