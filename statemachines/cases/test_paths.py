@@ -212,13 +212,15 @@ def test_a_function_that_throttles_or_dies_is_called_again(stack):
 
 
 def test_a_lane_goes_on_at_once_by_the_clock_or_by_a_slot(stack):
-    stack.script["launch-batch"] = [step("launch"), step("wait", 1), step("slot"), step("done")]
+    paid = {**step("slot"), "charged_at_most": 2_500_000}
+    stack.script["launch-batch"] = [step("launch"), step("wait", 1), step("slot"), paid, step("done")]
     assert stack.run("lane", {"sweep_id": SWEEP, "lane": LANE})["output"] == {"more": False}
-    assert stack.script.asked["launch-batch"] == [{"sweep_id": SWEEP, "lane": LANE}] * 4
-    [event] = stack.script.asked["track-instances/register"]
-    token = event["register"].pop("task_token")
-    assert token
-    assert event["register"] == {"kind": "slot", "sweep_id": SWEEP, "lane": LANE}
+    assert stack.script.asked["launch-batch"] == [{"sweep_id": SWEEP, "lane": LANE}] * 5
+    registered = [event["register"] for event in stack.script.asked["track-instances/register"]]
+    assert all(one.pop("task_token") for one in registered)
+    slot = {"kind": "slot", "sweep_id": SWEEP, "lane": LANE}
+    # A function of an earlier version does not say what a lane may wait for.
+    assert registered == [{**slot, "charged_at_most": None}, {**slot, "charged_at_most": 2_500_000}]
 
 
 def test_a_slot_of_which_nobody_tells_is_asked_for_again(stack, changed):

@@ -2,6 +2,7 @@
 //!
 //! Safe to run twice at once, to be killed anywhere and to be run again: see [`spawn_core::launch`] for the protocol.
 
+mod afford;
 mod call;
 mod finish;
 mod turn;
@@ -36,7 +37,7 @@ pub enum Next {
     Launch,
     /// In `wait_s` seconds.
     Wait,
-    /// When an instance of the sweep has ended.
+    /// When an instance of the sweep has ended: a slot is free then, or there is room in the sweep's budget.
     Slot,
     /// Never: the lane has nothing more to launch.
     Done,
@@ -53,6 +54,8 @@ pub struct Output {
     pub launched: u32,
     /// Members of the lane not yet launched nor given up.
     pub remaining: u32,
+    /// What the sweep may be charged with, in micro-dollars, when `next` is `slot` for want of room in its budget.
+    pub charged_at_most: Option<i64>,
 }
 
 /// What the handler needs of the outside.
@@ -127,17 +130,19 @@ pub async fn handle<L: Ledger, E: InAccounts + LaunchInstances, C: Clock>(
                 ports.clock.sleep_ms(time.saturating_sub(now)).await;
             }
             next => {
-                let (next, wait_s) = match next {
-                    When::Now => (Next::Launch, 0),
-                    When::At(time) => (Next::Wait, launch::wait_s(time, now)),
-                    When::Slot => (Next::Slot, 0),
-                    When::Never => (Next::Done, 0),
+                let (next, wait_s, charged_at_most) = match next {
+                    When::Now => (Next::Launch, 0, None),
+                    When::At(time) => (Next::Wait, launch::wait_s(time, now), None),
+                    When::Slot => (Next::Slot, 0, None),
+                    When::Charged(most) => (Next::Slot, 0, Some(most)),
+                    When::Never => (Next::Done, 0, None),
                 };
                 return Ok(Output {
                     next,
                     wait_s,
                     launched,
                     remaining: turn.remaining,
+                    charged_at_most,
                 });
             }
         }
@@ -157,6 +162,8 @@ enum When {
     At(u64),
     /// When an instance of the sweep has ended.
     Slot,
+    /// When the sweep is charged with no more than so many micro-dollars.
+    Charged(i64),
     Never,
 }
 

@@ -1,10 +1,7 @@
 //! One turn of a lane: what it does next, and the intents of new attempts.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-use spawn_core::account::AccountId;
-use spawn_core::budget::{self, Room, Standing};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::LaneId;
 use spawn_core::launch::{self, Chosen, DryPools, Facts, PARALLEL_MAX, Selection};
@@ -13,29 +10,22 @@ use spawn_core::limits::Book;
 use spawn_core::ports::{Clock, Ec2Error, InAccounts, LaunchInstances};
 use spawn_core::retry;
 use spawn_core::rows::{
-    AttemptCosts, BatchRow, LaneRow, RetryRow, SweepRow, Trouble, batch_key, lane_key,
-    retry_prefix, sweep_key, sweep_pk,
+    BatchRow, LaneRow, RetryRow, SweepRow, Trouble, batch_key, lane_key, retry_prefix, sweep_key,
+    sweep_pk,
 };
 
+use crate::afford::Unaffordable;
 use crate::call::Open;
 use crate::{Input, Ports, Random, Turn, When, conflict_ms};
 
 /// Batches that are read together when those with members left are looked for.
 const BATCHES_READ: u32 = 20;
 
-/// Ms until a lane asks again whether a budget has room: instances end at any time, and nobody tells it.
+/// Ms until a lane asks again whether standing budgets have room: instances of other sweeps end at any time, and nobody tells it.
 const BUDGET_WAIT_MS: u64 = 30_000;
 
 /// How often a busy ledger is asked by a launcher, beside the tries of its adapter.
 const BUSY_TRIES_MAX: u32 = 8;
-
-/// Why nothing of what was chosen can be paid for.
-enum Unaffordable {
-    /// What is committed may come back.
-    Now,
-    /// Shapes that no budget will ever have room for, with the reason.
-    Ever(BTreeMap<u32, String>),
-}
 
 /// A turn of a lane at a moment.
 pub(crate) struct Run<'a, L, E, C> {
@@ -219,66 +209,6 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         Ok(Turn::of(When::Now, 0, &row))
     }
 
-    /// What of the chosen attempts the budgets have room for, with what each costs; or what to do when they have none.
-    async fn afford(
-        &self,
-        lane: &Lane,
-        peers: &BTreeMap<LaneId, LaneRow>,
-        chosen: Vec<Chosen>,
-        book: &mut Book,
-    ) -> Result<Result<Vec<Chosen>, Unaffordable>, FunctionError> {
-        let mut sweep = lane.sweep.clone();
-        let mut standings: BTreeMap<Option<AccountId>, Vec<Standing>> = BTreeMap::new();
-        let mut affordable = Vec::new();
-        let mut never = BTreeMap::new();
-        for mut one in chosen {
-            let at = peers.get(&one.at).unwrap_or(&lane.row);
-            let shape = one.batch.shape;
-            let standing = match standings.entry(one.at.account) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    let ledger = self.ports.ledger;
-                    let found = budget::standing(ledger, &lane.sweep, &one.at, self.now).await?;
-                    entry.insert(found)
-                }
-            };
-            let wanted = one.count;
-            let each = at.prices.commitment(shape);
-            one.count = match budget::room(&sweep, standing, each, wanted) {
-                Room::For(count) => count,
-                Room::Later => 0,
-                Room::Never(words) => {
-                    never.insert(shape, words);
-                    0
-                }
-            };
-            if one.count < wanted {
-                let site = launch::site(&lane.sweep, &one.at);
-                book.give_back(&site, wanted - one.count, self.now);
-            }
-            if one.count == 0 {
-                continue;
-            }
-            one.costs = AttemptCosts::of(at, shape, standing);
-            one.standing.clone_from(standing);
-            if let Some(amount) = one.costs.commitment(one.count) {
-                sweep.charged = sweep.charged.saturating_add(amount.0);
-                for standing in standing {
-                    standing.period.charged = standing.period.charged.saturating_add(amount.0);
-                }
-            }
-            affordable.push(one);
-        }
-        if !affordable.is_empty() {
-            return Ok(Ok(affordable));
-        }
-        Ok(Err(if never.is_empty() {
-            Unaffordable::Now
-        } else {
-            Unaffordable::Ever(never)
-        }))
-    }
-
     /// Writes the intents, then launches.
     async fn begin(
         &self,
@@ -289,10 +219,11 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
     ) -> Result<Turn, FunctionError> {
         let chosen = match self.afford(&lane, &peers, chosen, &mut book).await? {
             Ok(chosen) => chosen,
-            Err(Unaffordable::Now) => {
+            Err(Unaffordable::Now(charged_at_most)) => {
                 tracing::info!(sweep_id = %lane.sweep.sweep_id, lane = %lane.row.lane, "no room in a budget");
-                let time = self.now + BUDGET_WAIT_MS;
-                return Ok(Turn::of(When::At(time), 0, &lane.row));
+                let again = When::At(self.now + BUDGET_WAIT_MS);
+                let next = charged_at_most.map_or(again, When::Charged);
+                return Ok(Turn::of(next, 0, &lane.row));
             }
             Err(Unaffordable::Ever(shapes)) => {
                 let stop = |(shape, words): (u32, String)| {

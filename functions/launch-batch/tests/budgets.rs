@@ -17,7 +17,7 @@ use spawn_core::money::MicroDollars;
 use spawn_core::ports::{Ec2Error, InstanceState};
 use spawn_core::rows::{AttemptCosts, BatchRow, LaneRow, batch_key, lane_key};
 use spawn_core::state::MemberState;
-use spawn_core::track;
+use spawn_core::track::{self, Waiting};
 
 const LANE: &str = "us-east-1.on-demand";
 
@@ -63,7 +63,8 @@ async fn as_many_are_launched_as_the_budget_has_room_for_and_the_rest_wait_for_w
     let world = world(10, Some(dollars(7))).await;
     assert_eq!(step(&world, 1_000).await.launched, 3);
     let output = step(&world, 2_000).await;
-    assert_eq!((output.next, output.launched), (Next::Wait, 0));
+    assert_eq!((output.next, output.launched), (Next::Slot, 0));
+    assert_eq!(output.charged_at_most, Some(5_000_000));
     assert_eq!(world.sweep().await.charged, 6_000_000);
     // One ends after an hour: it has cost $0.0908 of its two dollars, so one more has room.
     let member = world.members().await.remove(0);
@@ -84,6 +85,38 @@ async fn as_many_are_launched_as_the_budget_has_room_for_and_the_rest_wait_for_w
     assert_eq!(sweep.charged, 4_000_000 + sweep.billed);
     assert_eq!(step(&world, 3_700_000).await.launched, 1);
     assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_lane_without_room_is_woken_by_what_comes_back_whichever_comes_first() {
+    for registers_first in [true, false] {
+        let world = world(10, Some(dollars(7))).await;
+        step(&world, 1_000).await;
+        let output = step(&world, 2_000).await;
+        let register = || {
+            let waiting = Waiting::Slot(lane(LANE), output.charged_at_most);
+            let (ledger, executions) = (&world.ledger, &world.executions);
+            let token = "token".to_owned();
+            track::register(ledger, executions, &world.sweep_id, waiting, token, 3_000)
+        };
+        if registers_first {
+            register().await.unwrap();
+            assert_eq!(world.executions.woken(), Vec::<String>::new());
+        }
+        let member = world.members().await.remove(0);
+        let seen = Observation::State(InstanceState::Terminated, None);
+        let seen = Sighting::new(member.instance.unwrap(), seen);
+        track::apply(&world.ledger, &[seen], 60_000).await.unwrap();
+        if registers_first {
+            track::wake(&world.ledger, &world.executions, &world.sweep_id)
+                .await
+                .unwrap();
+        } else {
+            register().await.unwrap();
+        }
+        assert_eq!(world.executions.woken(), ["token"]);
+        assert_eq!(step(&world, 61_000).await.launched, 1);
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,8 @@ pub struct Register {
     pub sweep_id: SweepId,
     /// The lane that waits for a slot.
     pub lane: Option<LaneId>,
+    /// It waits for room in the sweep's budget, which is there when the sweep is charged with no more than this, in micro-dollars.
+    pub charged_at_most: Option<i64>,
     /// The task token to answer.
     pub task_token: String,
 }
@@ -147,7 +149,7 @@ where
         Input::Register(register) => {
             let waiting = match (register.kind, register.lane) {
                 (Kind::Completion, _) => Waiting::Completion,
-                (Kind::Slot, Some(lane)) => Waiting::Slot(lane),
+                (Kind::Slot, Some(lane)) => Waiting::Slot(lane, register.charged_at_most),
                 (Kind::Slot, None) => {
                     let text = "a lane that waits for a slot must give its name".to_owned();
                     return Err(FunctionError::Bug(text));

@@ -253,7 +253,10 @@ async fn new_period(ledger: &impl Ledger, key: &Key) -> Result<PeriodRow, Ledger
 pub enum Room {
     /// For so many now.
     For(u32),
-    /// For none now, but perhaps when others have ended or a new day has begun.
+    /// For none now: the sweep's own budget has room for one when it is charged with no more than this, in micro-dollars, because
+    /// others of its instances have ended.
+    WhenCharged(i64),
+    /// For none now, but perhaps when other sweeps have ended or a new day has begun.
     Later,
     /// For none, ever: what is spent leaves less than one costs. In words.
     Never(String),
@@ -293,10 +296,16 @@ pub fn room(
         } = one.period;
         (one.budget.limit.0, charged, billed, false, one.words())
     });
-    let mut fits = i64::from(wanted);
+    let mut own_fits = i64::from(wanted);
+    let mut others_fit = own_fits;
     for (limit, charged, billed, is_own, words) in own.into_iter().chain(others) {
         let free = limit.saturating_sub(charged);
-        fits = fits.min(free.max(0) / each.0);
+        let fits = if is_own {
+            &mut own_fits
+        } else {
+            &mut others_fit
+        };
+        *fits = (*fits).min(free.max(0) / each.0);
         // What is billed is spent for good; what is merely committed may come back. Another day has another budget, but
         // none in which a single instance has room.
         let for_good = if is_own {
@@ -311,9 +320,10 @@ pub fn room(
             ));
         }
     }
-    match u32::try_from(fits) {
-        Ok(0) | Err(_) => Room::Later,
-        Ok(count) => Room::For(count),
+    match (u32::try_from(own_fits.min(others_fit)), sweep.budget) {
+        (Ok(count), _) if count > 0 => Room::For(count),
+        (_, Some(budget)) if others_fit > 0 => Room::WhenCharged(budget.0.saturating_sub(each.0)),
+        _ => Room::Later,
     }
 }
 

@@ -51,7 +51,10 @@ fn as_many_fit_as_the_smallest_budget_has_room_for() {
 
 #[test]
 fn what_is_merely_committed_may_come_back_and_what_is_spent_does_not() {
-    assert_eq!(room(&sweep(100, 95, 0), &[], EACH, 5), Room::Later);
+    assert_eq!(
+        room(&sweep(100, 95, 0), &[], EACH, 5),
+        Room::WhenCharged(90)
+    );
     let Room::Never(words) = room(&sweep(100, 95, 95), &[], EACH, 5) else {
         panic!("there is no room")
     };

@@ -314,8 +314,8 @@ impl Changes {
 /// Who waits, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// A lane, for a free slot.
-    Slot(LaneId),
+    /// A lane, for a free slot, or until the sweep is charged with no more than so many micro-dollars.
+    Slot(LaneId, Option<i64>),
     /// The sweep's execution, for the end of all members.
     Completion,
 }
@@ -334,11 +334,12 @@ pub async fn register(
     now: u64,
 ) -> Result<(), FunctionError> {
     match waiting {
-        Waiting::Slot(lane) => {
+        Waiting::Slot(lane, charged_at_most) => {
             let row = SlotRow {
                 sweep_id: sweep_id.clone(),
                 lane,
                 task_token,
+                charged_at_most,
                 version: now,
             };
             note_slot(ledger, &row).await?;
@@ -425,13 +426,14 @@ pub async fn wake(
     }
     let is_limited = sweep.max_concurrent.is_some()
         || sweep.max_concurrent_per_region.is_some()
-        || !sweep.max_in.is_empty();
+        || !sweep.max_in.is_empty()
+        || sweep.budget.is_some();
     if !is_limited {
         return Ok(());
     }
     let slots: Vec<SlotRow> = ledger::load_all(ledger, &sweep_pk(sweep_id), "SLOT#").await?;
     for slot in slots {
-        if !sweep.may_launch() || sweep.free_slots(&slot.lane.region) > 0 {
+        if slot.may_go_on(&sweep) {
             executions.wake(&slot.task_token, &json!({})).await?;
             let delete = Write::Delete {
                 key: slot_key(sweep_id, &slot.lane),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LanePrices, sweep_pk, versioned};
+use super::{LanePrices, SweepRow, sweep_pk, versioned};
 use crate::ids::{LaneId, SweepId};
 use crate::ledger::{Key, Stored};
 
@@ -225,7 +225,7 @@ impl Stored for LaneRow {
 }
 versioned!(LaneRow);
 
-/// The token of a lane that waits for a free slot (`SWEEP#id` / `SLOT#lane`). Put by track-instances when the lane's machine
+/// The token of a lane that waits for a free slot, or for room in the sweep's budget (`SWEEP#id` / `SLOT#lane`). Put by track-instances when the lane's machine
 /// registers, deleted when the lane was woken. A row of its own, so that waiting never disturbs launching.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotRow {
@@ -235,8 +235,22 @@ pub struct SlotRow {
     pub lane: LaneId,
     /// The task token to answer.
     pub task_token: String,
+    /// It goes on when the sweep is charged with no more than this, in micro-dollars; `None`: when a slot is free.
+    #[serde(default)]
+    pub charged_at_most: Option<i64>,
     /// Counts the changes.
     pub version: u64,
+}
+
+impl SlotRow {
+    /// Whether the lane need not wait any more: it has what it waits for, or nothing more is launched.
+    #[must_use]
+    pub fn may_go_on(&self, sweep: &SweepRow) -> bool {
+        let has_room = self
+            .charged_at_most
+            .is_none_or(|most| sweep.charged <= most);
+        !sweep.may_launch() || (has_room && sweep.free_slots(&self.lane.region) > 0)
+    }
 }
 
 /// The key of the row of a waiting lane.

@@ -43,7 +43,7 @@ pub(super) async fn lane(plane: &Arc<Plane>, sweep: &str, lane: &str) -> Result<
                 let seconds = step["wait_s"].as_u64().unwrap_or(0);
                 plane.clock.sleep(seconds * 1_000).await;
             }
-            "slot" => match wait_for_slot(plane, sweep, lane).await {
+            "slot" => match wait_for_slot(plane, sweep, lane, &step["charged_at_most"]).await {
                 Ok(retries) => turns += retries,
                 Err(error) => return failed(plane, error).await,
             },
@@ -52,7 +52,12 @@ pub(super) async fn lane(plane: &Arc<Plane>, sweep: &str, lane: &str) -> Result<
     }
 }
 
-async fn wait_for_slot(plane: &Arc<Plane>, sweep: &str, lane: &str) -> Result<u64, TaskError> {
+async fn wait_for_slot(
+    plane: &Arc<Plane>,
+    sweep: &str,
+    lane: &str,
+    charged_at_most: &Value,
+) -> Result<u64, TaskError> {
     let done = plane
         .call_with_token(
             &LANE,
@@ -62,6 +67,7 @@ async fn wait_for_slot(plane: &Arc<Plane>, sweep: &str, lane: &str) -> Result<u6
             |token| -> Value {
                 json!({"register": {
                     "kind": "slot", "sweep_id": sweep, "lane": lane, "task_token": token,
+                    "charged_at_most": charged_at_most,
                 }})
             },
         )
