@@ -42,6 +42,9 @@ pub enum Error {
         /// The service's words.
         message: String,
     },
+    /// Whoever read the output has read enough.
+    #[error("nobody reads the output any more")]
+    NobodyReads,
     /// Nobody answered.
     #[error("{operation}: no answer from {endpoint}: {why}")]
     NoAnswer {

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             eprintln!("\nstopped");
             ExitCode::from(commands::INTERRUPTED)
         }
+        Err(Error::NobodyReads) => ExitCode::SUCCESS,
         Err(error) => {
             let style = Style::of_stderr();
             eprintln!("\n{} {error}", style.bad("error:"));

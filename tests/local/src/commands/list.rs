@@ -9,19 +9,19 @@ use crate::TABLE;
 use crate::aws::{Client, Row};
 use crate::cli::Which;
 use crate::error::Result;
-use crate::show::{Progress, Style, Table};
+use crate::show::{Progress, Style, Table, say};
 
 /// Lists the sweeps, the newest first.
 pub fn run(which: &Which, style: Style) -> Result<u8> {
     let client = Client::new(&which.find()?.endpoint);
     let mut sweeps = client.index(TABLE, "by-status")?;
     if sweeps.is_empty() {
-        println!("no sweep was submitted yet: cargo local sweep FILE");
+        say!("no sweep was submitted yet: cargo local sweep FILE");
         return Ok(DONE);
     }
     sweeps.sort_by_key(|row| std::cmp::Reverse(row.get("started_at").and_then(Value::as_u64)));
     for line in table(&sweeps).lines(style) {
-        println!("{line}");
+        say!("{line}");
     }
     Ok(DONE)
 }

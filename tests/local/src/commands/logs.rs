@@ -8,7 +8,7 @@ use super::DONE;
 use crate::aws::{Client, LogLine};
 use crate::cli::Logs;
 use crate::error::{Error, Result};
-use crate::show::Style;
+use crate::show::{Style, say};
 use crate::signals;
 
 /// How often `--follow` looks.
@@ -23,10 +23,8 @@ pub fn run(logs: &Logs, style: Style) -> Result<u8> {
     let name = logs.function.as_deref().unwrap_or_default();
     if matches!(name, "gateway" | "ec2-sim") {
         let path = state.folder.join(format!("{name}.log"));
-        print!(
-            "{}",
-            fs::read_to_string(&path).map_err(Error::io("read", &path))?
-        );
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        say!("{}", text.trim_end());
         return Ok(DONE);
     }
     let client = Client::new(&state.endpoint);
@@ -58,7 +56,7 @@ pub fn run(logs: &Logs, style: Style) -> Result<u8> {
         }
         fresh.sort_by_key(|(_, line)| line.at_ms);
         for (group, line) in fresh.iter().filter(|(_, line)| !is_frame(&line.text)) {
-            println!(
+            say!(
                 "{} {}",
                 style.dim(group.rsplit('/').next().unwrap_or(group)),
                 line.text

@@ -10,7 +10,7 @@ use crate::TABLE;
 use crate::aws::{Client, Row};
 use crate::cli::Status;
 use crate::error::{Error, Result};
-use crate::show::{Progress, Style, Table, seconds};
+use crate::show::{Progress, Style, Table, say, seconds};
 use crate::state_file::StackState;
 
 /// Members that are listed.
@@ -31,14 +31,14 @@ pub fn run(status: &Status, style: Style) -> Result<u8> {
 fn stack(state: &StackState, client: &Client, style: Style) -> Result<()> {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     let age = now.saturating_sub(Duration::from_secs(state.started_at));
-    println!(
+    say!(
         "{}  {} mode, up for {}",
         style.strong(&state.endpoint),
         state.mode,
         seconds(age)
     );
-    println!("  EC2 simulator  {}", state.sim_endpoint);
-    println!("  logs           {}", state.folder.display());
+    say!("  EC2 simulator  {}", state.sim_endpoint);
+    say!("  logs           {}", state.folder.display());
     let mut by_region: BTreeMap<String, usize> = BTreeMap::new();
     for instance in client
         .all_instances()?
@@ -51,7 +51,7 @@ fn stack(state: &StackState, client: &Client, style: Style) -> Result<()> {
         .iter()
         .map(|(region, count)| format!("{count} in {region}"))
         .collect();
-    println!(
+    say!(
         "  instances      {}",
         if regions.is_empty() {
             "none alive".into()
@@ -62,10 +62,10 @@ fn stack(state: &StackState, client: &Client, style: Style) -> Result<()> {
     let mut sweeps = client.index(TABLE, "by-status")?;
     sweeps.retain(|row| row.get("ended_at").is_none_or(Value::is_null));
     if sweeps.is_empty() {
-        println!("  sweeps         none under way");
+        say!("  sweeps         none under way");
     } else {
-        println!();
-        print(&list::table(&sweeps), style);
+        say!();
+        print(&list::table(&sweeps), style)?;
     }
     Ok(())
 }
@@ -87,8 +87,8 @@ fn sweep(id: &str, client: &Client, style: Style) -> Result<()> {
     )
     .unwrap_or(u64::MAX);
     let until = row.get("ended_at").and_then(Value::as_u64).unwrap_or(now);
-    println!("{} {}", style.strong(id), progress.status);
-    println!(
+    say!("{} {}", style.strong(id), progress.status);
+    say!(
         "{}",
         progress.line(Duration::from_millis(until.saturating_sub(started)), style)
     );
@@ -97,7 +97,7 @@ fn sweep(id: &str, client: &Client, style: Style) -> Result<()> {
         ("project", "project"),
         ("execution", "execution_arn"),
     ] {
-        println!(
+        say!(
             "  {label:<10} {}",
             row.get(key).and_then(Value::as_str).unwrap_or_default()
         );
@@ -120,10 +120,10 @@ fn sweep(id: &str, client: &Client, style: Style) -> Result<()> {
             text(member, "reason"),
         ]);
     }
-    println!();
-    print(&table, style);
+    say!();
+    print(&table, style)?;
     if members.len() > MEMBERS_SHOWN {
-        println!(
+        say!(
             "{}",
             style.dim(&format!("and {} more", members.len() - MEMBERS_SHOWN))
         );
@@ -153,28 +153,30 @@ fn instance(id: &str, client: &Client, style: Style) -> Result<()> {
             "neither EC2 nor the ledger knows `{id}`"
         )));
     }
-    println!("{}", style.strong(id));
+    say!("{}", style.strong(id));
     match seen {
-        Some(instance) => println!(
+        Some(instance) => say!(
             "  EC2       {} {} in {}",
-            instance.state, instance.kind, instance.region
+            instance.state,
+            instance.kind,
+            instance.region
         ),
-        None => println!("  EC2       not known (any more)"),
+        None => say!("  EC2       not known (any more)"),
     }
     for row in rows {
-        println!(
+        say!(
             "  member    {} of {}",
             number(&row, "member_index"),
             text(&row, "sweep_id")
         );
         match row.get("report_at").and_then(Value::as_i64) {
-            Some(at) => println!(
+            Some(at) => say!(
                 "  report    exit code {} at {} ({})",
                 number(&row, "report_exit_code"),
                 list::moment(at),
                 text(&row, "report_reason")
             ),
-            None => println!("  report    none"),
+            None => say!("  report    none"),
         }
     }
     Ok(())
@@ -194,8 +196,9 @@ fn number(row: &Row, key: &str) -> String {
         .unwrap_or_default()
 }
 
-fn print(table: &Table, style: Style) {
+fn print(table: &Table, style: Style) -> Result<()> {
     for line in table.lines(style) {
-        println!("{line}");
+        say!("{line}");
     }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 mod plot;
 mod printed;
 mod progress;
+mod say;
 mod style;
 mod table;
 
@@ -10,5 +11,6 @@ pub use plot::{Point, bars, heat_map};
 pub use printed::Printed;
 pub(crate) use printed::{flush, seconds};
 pub use progress::{Progress, Tally};
+pub(crate) use say::{line, say};
 pub use style::Style;
 pub use table::Table;
