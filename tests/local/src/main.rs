@@ -1,5 +1,6 @@
 //! The command line of the local stack.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,15 +13,15 @@ fn main() -> ExitCode {
     match signals::catch().and_then(|()| commands::run(&cli.command)) {
         Ok(code) => code,
         Err(Error::Interrupted) => {
-            eprintln!("\nstopped");
+            tell("\nstopped");
             ExitCode::from(commands::INTERRUPTED)
         }
         Err(Error::NobodyReads) => ExitCode::SUCCESS,
         Err(error) => {
             let style = Style::of_stderr();
-            eprintln!("\n{} {error}", style.bad("error:"));
+            tell(&format!("\n{} {error}", style.bad("error:")));
             for line in error.details().iter().flat_map(|details| details.lines()) {
-                eprintln!("  {line}");
+                tell(&format!("  {line}"));
             }
             ExitCode::from(if matches!(error, Error::Usage(_)) {
                 commands::REFUSED
@@ -29,4 +30,9 @@ fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// A line on standard error. If nobody reads it, the exit code tells.
+fn tell(line: &str) {
+    writeln!(std::io::stderr().lock(), "{line}").unwrap_or_default();
 }
