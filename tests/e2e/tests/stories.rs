@@ -7,23 +7,28 @@ use local::{Mode, Stack, StackOptions};
 
 /// Runs the stories of these files on a stack of their own.
 fn tell(options: &StackOptions, files: &[&str]) {
+    let pytest = [
+        "-m",
+        "pytest",
+        "-q",
+        "--maxfail=5",
+        "--color=no",
+        "-p",
+        "no:cacheprovider",
+        "--durations=5",
+    ];
+    run_python(options, &[&pytest, files].concat());
+}
+
+/// Runs Python beside the stories, on a stack of its own.
+fn run_python(options: &StackOptions, arguments: &[&str]) {
     let stack = match Stack::start(options) {
         Ok(stack) => stack,
         Err(error) => panic!("the local stack did not start: {error}"),
     };
     let stories = concat!(env!("CARGO_MANIFEST_DIR"), "/stories");
     let status = Command::new(stack.python())
-        .args([
-            "-m",
-            "pytest",
-            "-q",
-            "--maxfail=5",
-            "--color=no",
-            "-p",
-            "no:cacheprovider",
-            "--durations=5",
-        ])
-        .args(files)
+        .args(arguments)
         .current_dir(stories)
         .envs(stack.environment())
         .env("SPAWN_SIM", stack.sim_endpoint())
@@ -33,11 +38,8 @@ fn tell(options: &StackOptions, files: &[&str]) {
     stack.stop();
     match status {
         Ok(status) if status.success() => {}
-        Ok(_) => panic!(
-            "a story failed; the servers' logs are in {}",
-            logs.display()
-        ),
-        Err(error) => panic!("pytest did not start: {error}"),
+        Ok(_) => panic!("it failed; the servers' logs are in {}", logs.display()),
+        Err(error) => panic!("Python did not start: {error}"),
     }
 }
 
@@ -96,4 +98,11 @@ fn sweeps_over_several_accounts() {
         ..StackOptions::default()
     };
     tell(&options, &["test_accounts.py"]);
+}
+
+/// How soon the control plane acts, as a distribution.
+#[test]
+#[ignore = "a measurement, for a machine that does nothing else"]
+fn latency() {
+    run_python(&StackOptions::default(), &["latency.py"]);
 }
