@@ -5,15 +5,15 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod common;
 
-use plan_sweep::{Deployment, Input, Output, Ports, handle};
+use std::collections::BTreeMap;
+
+use common::{EXECUTION, Place, deployment};
+use plan_sweep::{Deployment, Output};
 use serde_json::{Value, json};
-use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists, Route53, VirtualTime};
-use spawn_core::document::OperatorDefaults;
 use spawn_core::errors::FunctionError;
-use spawn_core::ledger::{self, Stored as _};
+use spawn_core::ledger;
 use spawn_core::ports::RunningVcpus;
 use spawn_core::region::Region;
 use spawn_core::rows::{BatchRow, LaneRow, MemberRow, SweepRow, sweep_key, sweep_pk};
@@ -28,26 +28,14 @@ const BOOK: &str = r#"{"source": "test", "as_of": "2026-01-22", "prices": {
     "eu-west-1": {"c5.large": {"on_demand": "0.095"}, "c5.xlarge": {"on_demand": "0.19"}}
 }}"#;
 
-struct Place {
-    ledger: MemoryLedger,
-    offers: Offers,
-    objects: MemoryObjects,
-    prices: PriceLists,
-    zones: Route53,
-}
-
 impl Place {
     fn new() -> Self {
-        let faults = Arc::new(Faults::default());
-        let objects = MemoryObjects::new(Arc::clone(&faults));
-        objects.insert("data", "prices.json", BOOK);
-        Self {
-            ledger: MemoryLedger::new(Arc::clone(&faults)),
-            offers: Offers::new(Arc::clone(&faults)),
-            zones: Route53::new(VirtualTime::default(), faults),
-            objects,
-            prices: PriceLists::default(),
-        }
+        let place = Self::of(Deployment {
+            price_book: Some("s3://data/prices.json".to_owned()),
+            ..deployment("c5.large")
+        });
+        place.objects.insert("data", "prices.json", BOOK);
+        place
     }
 
     fn quota(mut self, region: &str, code: &str, vcpus: u64) -> Self {
@@ -57,40 +45,7 @@ impl Place {
     }
 
     async fn plan(&self, input: Value) -> Result<Output, FunctionError> {
-        let deployment = Deployment {
-            defaults: OperatorDefaults {
-                ami: Some("/aws/service/al2023-{arch}".to_owned()),
-                instance_type: Some("c5.large".to_owned()),
-                key_name: None,
-                instance_profile: None,
-                budget: None,
-                owner: None,
-                home_region: "us-east-1".parse().unwrap(),
-            },
-            results_bucket: "results".to_owned(),
-            instance_profile: "spawn-instance-profile".to_owned(),
-            home_account: "000000000000".parse().unwrap(),
-            notify_topic: None,
-            price_book: Some("s3://data/prices.json".to_owned()),
-            price_age_ms_max: 48 * 3_600_000,
-            naming: None,
-        };
-        let ports = Ports {
-            ledger: &self.ledger,
-            ec2: &self.offers,
-            parameters: &self.offers,
-            objects: &self.objects,
-            prices: &self.prices,
-            zones: &self.zones,
-            deployment: &deployment,
-        };
-        let input = Input {
-            execution_arn: "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:test"
-                .to_owned(),
-            started_at: "2026-01-22T10:00:00Z".to_owned(),
-            input,
-        };
-        Box::pin(handle(input, &ports, 1)).await
+        self.plan_of(EXECUTION, input, 1).await
     }
 
     /// The plan of a dry run.
@@ -111,13 +66,6 @@ impl Place {
             ledger::load_all(&self.ledger, &pk, "LANE#").await.unwrap(),
             ledger::load_all(&self.ledger, &pk, "BATCH#").await.unwrap(),
         )
-    }
-
-    fn members(&self) -> Vec<MemberRow> {
-        let rows = self.ledger.dump().into_iter();
-        rows.filter(|row| row.key.sk.starts_with("MEMBER#"))
-            .map(|row| MemberRow::from_row(row).unwrap())
-            .collect()
     }
 }
 

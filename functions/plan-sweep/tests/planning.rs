@@ -5,85 +5,32 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod common;
 
-use plan_sweep::{Deployment, Input, Output, Ports, handle};
+use std::collections::BTreeMap;
+
+use common::{EXECUTION, Place, deployment};
+use plan_sweep::{Deployment, Output};
 use serde_json::{Value, json};
-use simulation::{
-    Death, Faults, MemoryLedger, MemoryObjects, Offers, PriceLists, Route53, VirtualTime, When,
-};
+use simulation::{Death, When};
 use spawn_core::dns::{AddressKind, NamesRow, Naming};
-use spawn_core::document::OperatorDefaults;
 use spawn_core::drain;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::{self, Ledger as _, Stored as _};
-use spawn_core::rows::{BatchRow, Drain, LaneRow, MemberRow, SweepRow, sweep_key, sweep_pk};
+use spawn_core::rows::{BatchRow, Drain, LaneRow, SweepRow, sweep_key, sweep_pk};
 use spawn_core::state::SweepStatus;
-
-const EXECUTION: &str = "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:test";
-
-struct Place {
-    faults: Arc<Faults>,
-    ledger: MemoryLedger,
-    offers: Offers,
-    objects: MemoryObjects,
-    prices: PriceLists,
-    zones: Route53,
-    deployment: Deployment,
-}
 
 impl Place {
     fn new() -> Self {
-        let faults = Arc::new(Faults::default());
-        Self {
-            ledger: MemoryLedger::new(Arc::clone(&faults)),
-            offers: Offers::new(Arc::clone(&faults)),
-            objects: MemoryObjects::new(Arc::clone(&faults)),
-            zones: Route53::new(VirtualTime::default(), Arc::clone(&faults)),
-            faults,
-            prices: PriceLists::default(),
-            deployment: Deployment {
-                defaults: OperatorDefaults {
-                    ami: Some("/aws/service/al2023-{arch}".to_owned()),
-                    instance_type: Some("t3.micro".to_owned()),
-                    key_name: None,
-                    instance_profile: None,
-                    budget: None,
-                    owner: None,
-                    home_region: "us-east-1".parse().unwrap(),
-                },
-                results_bucket: "results".to_owned(),
-                instance_profile: "spawn-instance-profile".to_owned(),
-                home_account: "000000000000".parse().unwrap(),
-                notify_topic: Some("arn:topic".to_owned()),
-                price_book: None,
-                price_age_ms_max: 48 * 3_600_000,
-                naming: None,
-            },
-        }
-    }
-
-    fn ports(&self) -> Ports<'_, MemoryLedger, Offers, Offers, MemoryObjects, PriceLists, Route53> {
-        Ports {
-            ledger: &self.ledger,
-            ec2: &self.offers,
-            parameters: &self.offers,
-            objects: &self.objects,
-            prices: &self.prices,
-            zones: &self.zones,
-            deployment: &self.deployment,
-        }
+        Self::of(Deployment {
+            notify_topic: Some("arn:topic".to_owned()),
+            ..deployment("t3.micro")
+        })
     }
 
     async fn plan(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
-        let input = Input {
-            execution_arn: EXECUTION.to_owned(),
-            started_at: "2026-01-22T10:00:00Z".to_owned(),
-            input,
-        };
-        Box::pin(handle(input, &self.ports(), now)).await
+        self.plan_of(EXECUTION, input, now).await
     }
 
     async fn sweep(&self, output: &Output) -> SweepRow {
@@ -98,16 +45,6 @@ impl Place {
             .dump()
             .iter()
             .all(|row| row.key.pk.starts_with("PRICE#"))
-    }
-
-    fn members(&self) -> Vec<MemberRow> {
-        let rows = self.ledger.dump().into_iter();
-        let mut members: Vec<MemberRow> = rows
-            .filter(|row| row.key.sk.starts_with("MEMBER#"))
-            .map(|row| MemberRow::from_row(row).unwrap())
-            .collect();
-        members.sort_by_key(|member| member.index);
-        members
     }
 
     /// Every member in one batch, every lane's numbers right.
@@ -423,12 +360,7 @@ fn naming(place: &mut Place) {
 }
 
 async fn planned_as(place: &Place, execution: &str, document: Value) -> Result<String, String> {
-    let input = Input {
-        execution_arn: execution.to_owned(),
-        started_at: "2026-01-22T10:00:00Z".to_owned(),
-        input: document,
-    };
-    match Box::pin(handle(input, &place.ports(), 0)).await {
+    match place.plan_of(execution, document, 0).await {
         Ok(output) => Ok(output.sweep_id.to_string()),
         Err(error) => Err(error.to_string()),
     }

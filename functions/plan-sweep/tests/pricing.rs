@@ -5,12 +5,11 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use std::sync::Arc;
+mod common;
 
-use plan_sweep::{Deployment, Input, Output, Ports, handle};
+use common::{EXECUTION, Place, deployment};
+use plan_sweep::Output;
 use serde_json::{Value, json};
-use simulation::{Faults, MemoryLedger, MemoryObjects, Offers, PriceLists, Route53, VirtualTime};
-use spawn_core::document::OperatorDefaults;
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger as _, Stored as _};
 use spawn_core::money::MicroDollars;
@@ -21,74 +20,27 @@ const HOUR: u64 = 3_600_000;
 /// 2026-01-22T10:00:00Z.
 const NOW: u64 = 1_769_076_000_000;
 
-struct Place {
-    ledger: MemoryLedger,
-    offers: Offers,
-    objects: MemoryObjects,
-    prices: PriceLists,
-    zones: Route53,
-    deployment: Deployment,
-}
-
 impl Place {
     fn new() -> Self {
-        let faults = Arc::new(Faults::default());
-        let prices = PriceLists::default();
+        let place = Self::of(deployment("c5.large"));
         for (region, micros) in [("us-east-1", 85_000), ("eu-west-1", 96_000)] {
-            prices.set(region.parse().unwrap(), "c5.large", micros);
+            place
+                .prices
+                .set(region.parse().unwrap(), "c5.large", micros);
         }
-        prices.add_spot(
+        place.prices.add_spot(
             "us-east-1".parse().unwrap(),
             "c5.large",
             "us-east-1a",
             0,
             30_000,
         );
-        Self {
-            ledger: MemoryLedger::new(Arc::clone(&faults)),
-            offers: Offers::new(Arc::clone(&faults)),
-            objects: MemoryObjects::new(Arc::clone(&faults)),
-            zones: Route53::new(VirtualTime::default(), faults),
-            prices,
-            deployment: Deployment {
-                defaults: OperatorDefaults {
-                    ami: Some("/aws/service/al2023-{arch}".to_owned()),
-                    instance_type: Some("c5.large".to_owned()),
-                    key_name: None,
-                    instance_profile: None,
-                    budget: None,
-                    owner: None,
-                    home_region: "us-east-1".parse().unwrap(),
-                },
-                results_bucket: "results".to_owned(),
-                instance_profile: "spawn-instance-profile".to_owned(),
-                home_account: "000000000000".parse().unwrap(),
-                notify_topic: None,
-                price_book: None,
-                price_age_ms_max: 48 * HOUR,
-                naming: None,
-            },
-        }
+        place
     }
 
     async fn plan(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
-        let ports = Ports {
-            ledger: &self.ledger,
-            ec2: &self.offers,
-            parameters: &self.offers,
-            objects: &self.objects,
-            prices: &self.prices,
-            zones: &self.zones,
-            deployment: &self.deployment,
-        };
-        let input = Input {
-            execution_arn: format!(
-                "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:{now}"
-            ),
-            started_at: "2026-01-22T10:00:00Z".to_owned(),
-            input,
-        };
-        Box::pin(handle(input, &ports, now)).await
+        let execution = format!("{EXECUTION}-{now}");
+        self.plan_of(&execution, input, now).await
     }
 }
 

@@ -5,10 +5,11 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use plan_sweep::{Deployment, Input, Output, Ports, handle};
+mod common;
+
+use plan_sweep::{Input, Output, Ports, handle};
 use serde_json::json;
 use simulation::{Death, Offers, PriceLists, Route53, VirtualTime, When, World, sweep};
-use spawn_core::document::OperatorDefaults;
 use spawn_core::drain;
 use spawn_core::ending::EndCode;
 use spawn_core::errors::FunctionError;
@@ -29,24 +30,6 @@ fn execution(name: &str) -> String {
 }
 
 async fn resume(world: &World, name: &str) -> Result<Output, FunctionError> {
-    let deployment = Deployment {
-        defaults: OperatorDefaults {
-            ami: None,
-            instance_type: None,
-            key_name: None,
-            instance_profile: None,
-            budget: None,
-            owner: None,
-            home_region: "us-east-1".parse().unwrap(),
-        },
-        results_bucket: "results".to_owned(),
-        instance_profile: "spawn".to_owned(),
-        home_account: "000000000000".parse().unwrap(),
-        notify_topic: None,
-        price_book: None,
-        price_age_ms_max: 1,
-        naming: None,
-    };
     let offers = Offers::new(Arc::clone(&world.faults));
     let ports = Ports {
         ledger: &world.ledger,
@@ -55,7 +38,7 @@ async fn resume(world: &World, name: &str) -> Result<Output, FunctionError> {
         objects: &world.objects,
         prices: &PriceLists::default(),
         zones: &Route53::new(VirtualTime::default(), Arc::clone(&world.faults)),
-        deployment: &deployment,
+        deployment: &common::deployment("t3.micro"),
     };
     let input = Input {
         execution_arn: execution(name),
