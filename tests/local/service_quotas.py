@@ -1,5 +1,5 @@
-"""Service Quotas for EC2's vCPU quotas (API reference "Service Quotas"). Their values are those that `ec2-sim` keeps and
-enforces, so that what is read here is what a launch meets.
+"""Service Quotas for EC2's quotas of vCPUs and of the rate of launch calls (API reference "Service Quotas"). Their values are
+those that `ec2-sim` keeps and enforces, so that what is read here is what a launch meets.
 
 An increase is granted at once, which AWS does for small ones only.
 """
@@ -40,6 +40,16 @@ QUOTAS = [
     ("L-E3A00192", "All X Spot Instance Requests", 0, "x", "spot"),
 ]
 
+# Code, name, AWS's default, the simulator's bucket and what of its size. The guide ("Request throttling for the Amazon EC2 API",
+# Amazon EC2 Developer Guide) has the names and no codes: clients must look them up. Those of CreateFleet are made up.
+RATES = [
+    ("L-8EEB235C", "RunInstances request bucket maximum capacity", 5, "RunInstances", "capacity"),
+    ("L-A2D70E6C", "RunInstances request bucket refill rate", 2, "RunInstances", "refill_per_s"),
+    ("L-0C4EA7E1", "CreateFleet request bucket maximum capacity", 50, "CreateFleet", "capacity"),
+    ("L-0C4EA7E2", "CreateFleet request bucket refill rate", 5, "CreateFleet", "refill_per_s"),
+]
+ALL = QUOTAS + RATES
+
 
 class Refused(Exception):
     """An error of the service: its code and words."""
@@ -70,27 +80,43 @@ class ServiceQuotas:
         if request.get("ServiceCode") != "ec2":
             raise Refused("NoSuchResourceException", "The request failed because the specified service does not exist.")
         if action == "ListServiceQuotas":
-            limits = self.limits(account, region)
-            first = int(request.get("NextToken") or 0)
-            last = first + int(request.get("MaxResults") or 100)
-            page = {"Quotas": [shown(quota, limits, account, region) for quota in QUOTAS[first:last]]}
-            return {**page, **({"NextToken": str(last)} if last < len(QUOTAS) else {})}
-        quota = next((quota for quota in QUOTAS if quota[0] == request.get("QuotaCode")), None)
+            return self.page(request, lambda quota: self.shown(quota, account, region))
+        if action == "ListAWSDefaultServiceQuotas":
+            return self.page(request, lambda quota: default(quota, region))
+        quota = next((quota for quota in ALL if quota[0] == request.get("QuotaCode")), None)
         if quota is None:
             raise Refused("NoSuchResourceException", "The request failed because the specified quota does not exist.")
         if action == "GetServiceQuota":
-            return {"Quota": shown(quota, self.limits(account, region), account, region)}
+            return {"Quota": self.shown(quota, account, region)}
         if action == "GetAWSDefaultServiceQuota":
-            return {"Quota": {**described(quota, "", region), "Value": float(quota[2])}}
+            return {"Quota": default(quota, region)}
         if action == "RequestServiceQuotaIncrease":
             return {"RequestedQuota": self.raised(quota, request, account, region)}
         raise Refused("UnknownOperationException", f"{action} is not served on the local stack.")
+
+    def page(self, request, show):
+        first = int(request.get("NextToken") or 0)
+        last = first + int(request.get("MaxResults") or 100)
+        page = {"Quotas": [show(quota) for quota in ALL[first:last]]}
+        return {**page, **({"NextToken": str(last)} if last < len(ALL) else {})}
+
+    def shown(self, quota, account, region):
+        return {**described(quota, account, region), "Value": float(self.value(quota, account, region))}
+
+    def value(self, quota, account, region):
+        _, _, default_value, name, part = quota
+        if quota in RATES:
+            return self.control("buckets")["sizes"].get(name, {}).get(part, default_value)
+        return self.limits(account, region)[name][part]
 
     def limits(self, account, region):
         return self.control(f"quotas/limits?account={account}&region={region}")
 
     def raised(self, quota, request, account, region):
         code, name, _, families, market = quota
+        if quota in RATES:
+            words = "The quota is not adjustable: the rate of calls is raised by a support case."
+            raise Refused("IllegalArgumentException", words)
         wanted = float(request.get("DesiredValue", 0))
         if wanted <= self.limits(account, region)[families][market]:
             words = "The increased value must be greater than the current value."
@@ -132,11 +158,10 @@ def described(quota, account, region):
         "QuotaCode": code,
         "QuotaName": name,
         "Unit": "None",
-        "Adjustable": True,
+        "Adjustable": quota in QUOTAS,
         "GlobalQuota": False,
     }
 
 
-def shown(quota, limits, account, region):
-    families, market = quota[3:]
-    return {**described(quota, account, region), "Value": float(limits[families][market])}
+def default(quota, region):
+    return {**described(quota, "", region), "Value": float(quota[2])}

@@ -9,10 +9,10 @@ mod common;
 
 use common::{LANE, input_of, ports, run_lane, step, step_of};
 use futures_util::future::join_all;
-use launch_batch::{Next, handle};
+use launch_batch::{Next, Ports, handle};
 use simulation::{World, sweep};
-use spawn_core::ledger::{self, Versioned as _};
-use spawn_core::limits::{Book, Bucket, LimitRow, Reserved, Sizes, limit_key};
+use spawn_core::ledger::{self, Stored as _, Versioned as _};
+use spawn_core::limits::{Book, Bucket, LimitRow, QuotaRow, Reserved, Sizes, limit_key};
 use spawn_core::ports::{Clock as _, Ec2Error};
 use spawn_core::rows::{LaneRow, LaunchApi, lane_key};
 
@@ -86,6 +86,57 @@ async fn more_than_a_bucket_holds_is_launched_as_fast_as_it_fills() {
     assert_eq!(launches.len(), 15);
     let took_ms = launches.last().unwrap().0 - launches[0].0;
     assert!((250_000..255_000).contains(&took_ms), "{took_ms} ms");
+}
+
+/// The times of the lane's launch calls, from the first, when Service Quotas has told `sizes` and the operator `configured`.
+async fn call_times(told: &str, configured: &str) -> Vec<u64> {
+    let mut sweep = sweep(400, &[LANE], None);
+    sweep.max_concurrent = None;
+    let world = World::new(&sweep).await;
+    one_type(&world, |_| {}).await;
+    let row = QuotaRow {
+        account: ACCOUNT.to_owned(),
+        region: "us-east-1".parse().unwrap(),
+        sizes: told.parse().unwrap(),
+        read_at: world.clock.now_ms(),
+    };
+    ledger::Ledger::put_all(&world.ledger, vec![row.row().unwrap()])
+        .await
+        .unwrap();
+    for turn in 0..100 {
+        let ports = Ports {
+            limits: configured.parse().unwrap(),
+            ..ports(&world)
+        };
+        let process = handle(input_of(&world, LANE), &ports, turn);
+        let output = world.clock.drive(&world.faults, process).await.unwrap();
+        if output.next == Next::Done {
+            break;
+        }
+        let wait_ms = output.wait_s * 1000;
+        world.clock.set(world.clock.now_ms() + wait_ms);
+    }
+    let launches = world.cloud.launches();
+    assert_eq!(world.cloud.instances().len(), 400);
+    let first = launches.first().unwrap().0;
+    launches.iter().map(|(at, ..)| at - first).collect()
+}
+
+#[tokio::test]
+async fn quotas_that_service_quotas_tells_set_the_rate_and_an_operator_comes_before_them() {
+    // By EC2's defaults four calls of a hundred pass at once.
+    assert_eq!(call_times("", "").await, [0; 4]);
+    let one_a_second = "RunInstances=1+1/s, CreateFleet=1+0.1/s";
+    let times = call_times(one_a_second, "").await;
+    assert_eq!(times.len(), 4);
+    // One by RunInstances and one by a fleet at once, then one a second: there is a token of either when it is needed.
+    assert_eq!(times[..2], [0, 0]);
+    for pair in times[1..].windows(2) {
+        let apart_ms = pair[1] - pair[0];
+        assert!((1_000..1_100).contains(&apart_ms), "{times:?}");
+    }
+    let configured = "RunInstances=5+2/s";
+    assert_eq!(call_times(one_a_second, configured).await, [0; 4]);
 }
 
 /// Fifty launchers take tokens at once, each by a read and a conditional write; none is given twice.

@@ -2,6 +2,7 @@
 //! places every member, and writes the plan; with `dry_run` it answers the plan and writes nothing to the ledger.
 
 mod document;
+mod limits;
 mod look_up;
 mod names;
 mod prices;
@@ -155,6 +156,9 @@ where
     put_plan(ports.objects, &bucket, &key, &plan).await?;
     let manifest = format!("s3://{bucket}/{key}");
     if !sweep.dry_run {
+        let home = (ports.deployment.home_account, defaults.home_region);
+        let places = plan.lanes.iter().map(|lane| lane.lane.place()).collect();
+        limits::refresh(ports.ledger, ports.ec2, home, places, now).await?;
         record::record(ports.ledger, &plan, now).await?;
     }
     for warning in &plan.report.warnings {

@@ -14,10 +14,13 @@ use plan_sweep::{Deployment, Output};
 use serde_json::{Value, json};
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger;
+use spawn_core::limits::{QuotaRow, quota_key};
 use spawn_core::ports::RunningVcpus;
 use spawn_core::region::Region;
 use spawn_core::rows::{BatchRow, LaneRow, MemberRow, SweepRow, sweep_key, sweep_pk};
 use spawn_core::state::MemberState;
+
+const DAY_MS: u64 = 24 * 3_600_000;
 
 const STANDARD: &str = "L-1216C47A";
 const G: &str = "L-DB2E81BA";
@@ -46,6 +49,11 @@ impl Place {
 
     async fn plan(&self, input: Value) -> Result<Output, FunctionError> {
         self.plan_of(EXECUTION, input, 1).await
+    }
+
+    /// Plans a sweep of an execution of its own at `now`, in ms since 1970.
+    async fn plan_at(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
+        self.plan_of(&format!("{EXECUTION}-{now}"), input, now).await
     }
 
     /// The plan of a dry run.
@@ -499,4 +507,48 @@ async fn a_budget_takes_types_with_a_price_and_counts_the_dearest_region_that_ma
     // Two hours of a c5.xlarge in eu-west-1, its volume and address beside.
     let most = plan["worst_case_cost"].as_str().unwrap();
     assert!(("$0.38".."$0.40").contains(&most), "{most}");
+}
+
+#[tokio::test]
+async fn launch_limits_are_read_from_service_quotas_once_a_day() {
+    let rate = |name: &str, thousandths: u64| {
+        let region: Region = "us-east-1".parse().unwrap();
+        let name = format!("RunInstances request bucket {name}");
+        ((region, name), thousandths)
+    };
+    let mut place = Place::new();
+    place.offers.rates = [rate("maximum capacity", 12_000), rate("refill rate", 4_500)].into();
+    let document = document(2);
+    let known = async |place: &Place| -> Option<QuotaRow> {
+        let key = quota_key("000000000000", &"us-east-1".parse().unwrap());
+        ledger::load(&place.ledger, key).await.unwrap()
+    };
+    place.dry(document.clone()).await;
+    assert_eq!(known(&place).await, None, "a dry run writes nothing");
+    place.plan(document.clone()).await.unwrap();
+    let row = known(&place).await.unwrap();
+    let run = row.sizes.run_instances.map(|size| size.to_string());
+    assert_eq!(run.as_deref(), Some("12+4.5/s"));
+    // Service Quotas has no applied values of these: EC2's defaults hold.
+    assert_eq!(row.sizes.create_fleet, None);
+    assert_eq!(row.sizes.instances, None);
+
+    let raised = [rate("maximum capacity", 24_000), rate("refill rate", 9_000)];
+    place.offers.rates = raised.into();
+    place.plan_at(document.clone(), DAY_MS).await.unwrap();
+    assert_eq!(
+        known(&place).await.unwrap(),
+        row,
+        "it is not asked again so soon"
+    );
+    place.plan_at(document.clone(), DAY_MS + 1).await.unwrap();
+    let row = known(&place).await.unwrap();
+    let run = row.sizes.run_instances.map(|size| size.to_string());
+    assert_eq!(run.as_deref(), Some("24+9/s"));
+
+    // A service that does not answer leaves what was known.
+    place.offers.rates.clear();
+    place.offers.rate_refusal = Some("AccessDeniedException".to_owned());
+    place.plan_at(document, 3 * DAY_MS).await.unwrap();
+    assert_eq!(known(&place).await.unwrap(), row);
 }

@@ -19,6 +19,10 @@ pub struct Offers {
     faults: Arc<Faults>,
     /// vCPU quotas by region and code. One that is not here cannot be read.
     pub quotas: BTreeMap<(Region, String), u64>,
+    /// Applied quotas of the rate of calls by region and name, in thousandths; their codes are their names.
+    pub rates: BTreeMap<(Region, String), u64>,
+    /// Why Service Quotas does not tell the rate of calls, if it does not.
+    pub rate_refusal: Option<String>,
     /// What runs in a region.
     pub running: BTreeMap<Region, Vec<RunningVcpus>>,
     /// Types that a region does not offer.
@@ -93,6 +97,30 @@ impl ReadQuotas for Offers {
             .call(|| {
                 let quota = self.quotas.get(&(*region, code.to_owned())).copied();
                 quota.ok_or_else(|| "NoSuchResourceException".to_owned())
+            })
+            .await
+    }
+
+    async fn quota_codes(
+        &self,
+        _region: &Region,
+        names: &[String],
+    ) -> Result<BTreeMap<String, String>, String> {
+        self.faults
+            .call(|| {
+                let codes = names.iter().map(|name| (name.clone(), name.clone()));
+                self.rate_refusal
+                    .clone()
+                    .map_or_else(|| Ok(codes.collect()), Err)
+            })
+            .await
+    }
+
+    async fn quota_thousandths(&self, region: &Region, code: &str) -> Result<Option<u64>, String> {
+        self.faults
+            .call(|| {
+                let value = self.rates.get(&(*region, code.to_owned())).copied();
+                self.rate_refusal.clone().map_or(Ok(value), Err)
             })
             .await
     }

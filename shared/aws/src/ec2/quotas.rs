@@ -1,4 +1,4 @@
-//! vCPU quotas of EC2, and how much of them is in use.
+//! Quotas of EC2 in Service Quotas: of vCPUs, with how much of them is in use, and of the rate of calls.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,10 @@ const SERVICE: &str = "ec2";
 const PAGE_INSTANCES: i32 = 1000;
 /// Types of one page (API reference of `DescribeInstanceTypes`: 5 to 100).
 const PAGE_TYPES: i32 = 100;
+/// Quotas of one page (API reference of `ListAWSDefaultServiceQuotas`: 1 to 100).
+const PAGE_QUOTAS: i32 = 100;
+/// A quota has no applied value, only AWS's default (API reference of `GetServiceQuota`).
+const NO_SUCH_QUOTA: &str = "NoSuchResourceException";
 /// Instances in these states count against a quota ("Amazon EC2 On-Demand Instance quotas", Amazon EC2 User Guide: those that
 /// are stopping or stopped do not).
 const COUNTED: [&str; 2] = ["pending", "running"];
@@ -25,19 +29,47 @@ impl ReadQuotas for Ec2 {
     /// The value that is applied to the account. Service Quotas has none for some quotas that were never changed; AWS's
     /// default is not put in its place, since new accounts start below it.
     async fn vcpu_quota(&self, region: &Region, code: &str) -> Result<u64, String> {
-        let config = aws_sdk_servicequotas::config::Builder::from(&self.config())
-            .region(AwsRegion::from_static(region.as_str()));
-        let answer = Quotas::from_conf(config.build())
-            .get_service_quota()
-            .service_code(SERVICE)
-            .quota_code(code)
-            .send()
-            .await
-            .map_err(|error| words(Failure::of(&error)))?;
-        let value = answer.quota().and_then(|quota| quota.value());
+        let value = self.applied(*region, code).await.map_err(words)?;
         value
             .and_then(whole)
             .ok_or_else(|| "Service Quotas gave no value".to_owned())
+    }
+
+    async fn quota_codes(
+        &self,
+        region: &Region,
+        names: &[String],
+    ) -> Result<BTreeMap<String, String>, String> {
+        let mut pages = self
+            .quotas(*region)
+            .list_aws_default_service_quotas()
+            .service_code(SERVICE)
+            .into_paginator()
+            .page_size(PAGE_QUOTAS)
+            .send();
+        let mut codes = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| words(Failure::of(&error)))?;
+            for quota in page.quotas() {
+                if let (Some(name), Some(code)) = (quota.quota_name(), quota.quota_code())
+                    && names.iter().any(|asked| asked == name)
+                {
+                    codes.insert(name.to_owned(), code.to_owned());
+                }
+            }
+            if codes.len() == names.len() {
+                break;
+            }
+        }
+        Ok(codes)
+    }
+
+    async fn quota_thousandths(&self, region: &Region, code: &str) -> Result<Option<u64>, String> {
+        match self.applied(*region, code).await {
+            Ok(value) => Ok(value.and_then(|value| whole((value * 1000.0).round()))),
+            Err(Failure::Answer { code, .. }) if code == NO_SUCH_QUOTA => Ok(None),
+            Err(failure) => Err(words(failure)),
+        }
     }
 
     async fn running_vcpus(&self, region: &Region) -> Result<Vec<RunningVcpus>, String> {
@@ -75,6 +107,26 @@ impl ReadQuotas for Ec2 {
 }
 
 impl Ec2 {
+    /// A client of Service Quotas in a region.
+    fn quotas(&self, region: Region) -> Quotas {
+        let config = aws_sdk_servicequotas::config::Builder::from(&self.config())
+            .region(AwsRegion::from_static(region.as_str()));
+        Quotas::from_conf(config.build())
+    }
+
+    /// The applied value of a quota of EC2.
+    async fn applied(&self, region: Region, code: &str) -> Result<Option<f64>, Failure> {
+        let answer = self
+            .quotas(region)
+            .get_service_quota()
+            .service_code(SERVICE)
+            .quota_code(code)
+            .send()
+            .await
+            .map_err(|error| Failure::of(&error))?;
+        Ok(answer.quota().and_then(|quota| quota.value()))
+    }
+
     /// The default vCPUs of types, which are what quotas count, whatever an instance's own CPU options are.
     async fn vcpus_of(
         &self,
@@ -117,11 +169,11 @@ fn kind(instance: &Instance) -> Option<(String, bool)> {
     Some((name, spot))
 }
 
-/// A quota's value, which Service Quotas gives as a floating-point number.
+/// A quota's value as a whole number; Service Quotas gives floating-point ones.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "the range is checked, and a part of a vCPU is none"
+    reason = "the range is checked, and a part of what is counted is none"
 )]
 fn whole(value: f64) -> Option<u64> {
     (0.0..=1e15).contains(&value).then_some(value as u64)

@@ -2,39 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Bucket, LimitRow, Size, Sizes, limit_key};
+use super::{Bucket, LimitRow, QuotaRow, Size, Sizes, limit_key, quota_key};
 use crate::launch::BATCH_MEMBERS_MAX;
 use crate::ledger::{Key, Ledger, LedgerError, Stored, Versioned, Write};
 use crate::region::Region;
 use crate::rows::LaunchApi;
-
-/// The sizes of an account's buckets in a region as Service Quotas tells them (`LIMIT#account#region` / `QUOTAS`). Put by
-/// plan-sweep; it may be up to a day old, as the service's own figures are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QuotaRow {
-    /// The account.
-    pub account: String,
-    /// The region.
-    pub region: Region,
-    /// What the service knows.
-    pub sizes: Sizes,
-    /// When it was read, in ms since 1970.
-    pub read_at: u64,
-}
-
-/// The key of the row of an account's quotas in a region.
-#[must_use]
-pub fn quota_key(account: &str, region: &Region) -> Key {
-    Key::new(format!("LIMIT#{account}#{region}"), "QUOTAS")
-}
-
-impl Stored for QuotaRow {
-    fn key(&self) -> Key {
-        quota_key(&self.account, &self.region)
-    }
-}
 
 /// What became of a wish for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

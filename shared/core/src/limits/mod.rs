@@ -5,9 +5,11 @@
 //! bucket, so that together they ask for no more than EC2 gives.
 
 mod book;
+mod quotas;
 mod row;
 mod size;
 
-pub use book::{Book, QuotaRow, Reserved, Site, quota_key};
+pub use book::{Book, Reserved, Site};
+pub use quotas::{QuotaCodesRow, QuotaRow, ask, quota_key, quota_names};
 pub use row::{LimitRow, limit_key};
 pub use size::{Bucket, Size, SizeError, Sizes};

@@ -69,6 +69,12 @@ impl Size {
             refill_per_1000_s: refill * 1000,
         }
     }
+
+    /// Whether a bucket can have this size: one that never fills up, or overflows what is reckoned with, is a mistake.
+    pub(super) fn is_sound(self) -> bool {
+        (1..=1_000_000).contains(&self.capacity)
+            && (1..=10_000_000).contains(&self.refill_per_1000_s)
+    }
 }
 
 impl fmt::Display for Size {
@@ -112,9 +118,7 @@ fn parse(text: &str) -> Option<Size> {
         capacity: capacity.parse().ok()?,
         refill_per_1000_s: whole.parse::<u32>().ok()?.checked_mul(1000)? + thousandths,
     };
-    let fits = (1..=1_000_000).contains(&size.capacity)
-        && (1..=10_000_000).contains(&size.refill_per_1000_s);
-    fits.then_some(size)
+    size.is_sound().then_some(size)
 }
 
 /// The sizes of the buckets that launches draw on, as far as they are known.
@@ -153,6 +157,15 @@ impl Sizes {
             .unwrap_or(Size::per_second(1, 1))
     }
 
+    /// Where the size of a bucket stands.
+    pub(super) fn slot(&mut self, bucket: Bucket) -> &mut Option<Size> {
+        match bucket {
+            Bucket::RunInstances => &mut self.run_instances,
+            Bucket::CreateFleet => &mut self.create_fleet,
+            Bucket::Instances => &mut self.instances,
+        }
+    }
+
     /// These sizes, and where one is not known that of `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -177,12 +190,7 @@ impl FromStr for Sizes {
                 .into_iter()
                 .find(|bucket| bucket.setting() == name.trim())
                 .ok_or_else(wrong)?;
-            let size = Some(size.parse().map_err(|_| wrong())?);
-            match bucket {
-                Bucket::RunInstances => sizes.run_instances = size,
-                Bucket::CreateFleet => sizes.create_fleet = size,
-                Bucket::Instances => sizes.instances = size,
-            }
+            *sizes.slot(bucket) = Some(size.parse().map_err(|_| wrong())?);
         }
         Ok(sizes)
     }

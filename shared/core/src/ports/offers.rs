@@ -136,6 +136,21 @@ pub trait ReadQuotas: Send + Sync {
         code: &str,
     ) -> impl Future<Output = Result<u64, String>> + Send;
 
+    /// The codes of the EC2 quotas that have these names, by name; they are the same in every account and region. A name that
+    /// Service Quotas does not have is left out. An error as above.
+    fn quota_codes(
+        &self,
+        region: &Region,
+        names: &[String],
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, String>> + Send;
+
+    /// The applied value of the EC2 quota `code` in thousandths; `None`: it has none but AWS's default. An error as above.
+    fn quota_thousandths(
+        &self,
+        region: &Region,
+        code: &str,
+    ) -> impl Future<Output = Result<Option<u64>, String>> + Send;
+
     /// The vCPUs that the account's instances take up in a region. An error as above.
     fn running_vcpus(
         &self,

@@ -76,6 +76,24 @@ impl ReadQuotas for Client {
         Offers::default().vcpu_quota(region, code).await
     }
 
+    async fn quota_codes(
+        &self,
+        region: &Region,
+        names: &[String],
+    ) -> Result<BTreeMap<String, String>, String> {
+        let latency = self.plane.settings.latencies.service;
+        self.begin("ListAWSDefaultServiceQuotas", latency).await;
+        self.end(latency).await;
+        Offers::default().quota_codes(region, names).await
+    }
+
+    async fn quota_thousandths(&self, region: &Region, code: &str) -> Result<Option<u64>, String> {
+        let latency = self.plane.settings.latencies.service;
+        self.begin("GetServiceQuota", latency).await;
+        self.end(latency).await;
+        Offers::default().quota_thousandths(region, code).await
+    }
+
     async fn running_vcpus(&self, _region: &Region) -> Result<Vec<RunningVcpus>, String> {
         Ok(Vec::new())
     }
