@@ -68,10 +68,16 @@ where
         }
     }
     let mut gathered = Gathered::of(&by_place);
+    let due: BTreeSet<SweepId> = sweeps
+        .iter()
+        .filter(|sweep| track::is_due(sweep, now))
+        .map(|sweep| sweep.sweep_id.clone())
+        .collect();
     let concluded: Vec<_> = stream::iter(by_place)
         .map(|(place, sweeps)| list(ports, place, sweeps))
         .buffer_unordered(PLACES_AT_ONCE)
         .flat_map(|listed| stream::iter(gathered.add(listed)))
+        .filter(|(sweep_id, _)| std::future::ready(due.contains(*sweep_id)))
         .map(|(sweep_id, shown)| conclude(ports.ledger, sweep_id, shown, now))
         .buffer_unordered(SWEEPS_AT_ONCE)
         .collect()

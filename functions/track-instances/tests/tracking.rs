@@ -10,6 +10,7 @@ use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
 use spawn_core::drain;
 use spawn_core::ending::EndCode;
 use spawn_core::ids::InstanceArn;
+use spawn_core::ledger::{Ledger, Versioned as _};
 use spawn_core::policy::Retries;
 use spawn_core::ports::{BadEnd, InstanceState};
 use spawn_core::rows::{Drain, SweepRow, instance_key};
@@ -278,6 +279,23 @@ async fn reconcile_repairs_what_lost_events_left_behind_and_wakes() {
     call(&world, &json!({"reconcile": {}}), 3_000).await;
     assert_eq!(world.executions.woken(), ["t"]);
     assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+/// 50,000 members are read in three turns: what it costs to look after one does not grow with the others.
+#[tokio::test]
+async fn the_members_of_a_very_large_sweep_are_read_every_few_minutes() {
+    let (world, arns) = launched(2, None).await;
+    let large = SweepRow {
+        members: 50_000,
+        ..world.sweep().await
+    };
+    let write = large.replace().unwrap();
+    Ledger::commit(&world.ledger, vec![write]).await.unwrap();
+    world.cloud.put(&arns[0], InstanceState::Running, None);
+    for (minute, repaired) in [(1, 0), (2, 0), (3, 1), (4, 0)] {
+        let answer = call(&world, &json!({"reconcile": {}}), minute * 60_000).await;
+        assert_eq!(answer["repaired"], repaired, "minute {minute}");
+    }
 }
 
 #[tokio::test]

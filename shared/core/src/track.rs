@@ -28,7 +28,7 @@ use crate::rows::{
 };
 use crate::state::{MemberState, SweepStatus};
 
-pub use reconcile::{Reconciled, Shown, conclude, reconcile};
+pub use reconcile::{Reconciled, Shown, conclude, is_due, reconcile};
 
 /// What came of a number of observations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

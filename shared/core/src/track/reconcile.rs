@@ -16,6 +16,23 @@ use crate::state::{MemberState, SweepStatus};
 /// seconds (Amazon EC2 Developer Guide, "Eventual consistency").
 const MISSING_GRACE_MS: u64 = 10 * 60 * 1000;
 
+/// Members of one sweep that passes read in a minute at the most. It bounds what a member costs to look after: a sweep of many
+/// members lasts long, since EC2 launches two instances a second in a region, and is passed over all the time.
+const MEMBERS_A_PASS: u32 = 20_000;
+
+/// Between two passes.
+const PASS_MS: u64 = 60_000;
+
+/// Whether the pass at `now` (ms since 1970) reads the members of a sweep: every pass does, but of sweeps with more than 20,000
+/// members, which are read once in as many minutes as they have 20,000 of them. Until then the events of their instances are
+/// all there is.
+#[must_use]
+pub fn is_due(sweep: &SweepRow, now: u64) -> bool {
+    let passes = sweep.members.div_ceil(MEMBERS_A_PASS).max(1);
+    // Sweeps that started at different times are not read in the same minute.
+    (now.saturating_sub(sweep.started_at) / PASS_MS).is_multiple_of(u64::from(passes))
+}
+
 /// What EC2 shows of a sweep, in each place that has answered.
 pub type Shown = BTreeMap<Place, Vec<CloudInstance>>;
 
