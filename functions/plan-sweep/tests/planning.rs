@@ -266,7 +266,7 @@ async fn the_same_execution_plans_one_sweep_however_often_it_is_asked() {
 /// A planner that dies leaves a part of a plan; the next one waits until the first cannot live any more, and writes it all.
 #[tokio::test]
 async fn a_death_at_any_call_is_made_good_by_the_next_planner() {
-    for call in 0..20 {
+    for call in 0..40 {
         for when in [When::Before, When::After] {
             let place = Place::new();
             place.faults.arm(Some(Death { call, when }));
@@ -309,7 +309,7 @@ async fn a_sweep_that_was_cancelled_before_it_was_planned_is_never_launched() {
 #[tokio::test]
 async fn a_sweep_that_is_drained_while_it_is_planned_stays_drained() {
     // The planner dies before its last write, the drain comes, the next planner finds it.
-    for call in 5..12 {
+    for call in 5..40 {
         let place = Place::new();
         place.faults.arm(Some(Death {
             call,

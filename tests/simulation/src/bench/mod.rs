@@ -43,7 +43,14 @@ fn bill(members: u64, out: &impl Fn(&str)) {
         cost_table(&figures)
     ));
     out(&naive_words(&figures));
+    out(NOT_COUNTED);
 }
+
+/// What a bill leaves out, so that nobody takes it for all there is.
+const NOT_COUNTED: &str = "\
+Counted: planning, launching, following and collecting. Not counted, since it is none of these or the same however many sweeps there are:
+the reaper's watch (`cargo run -p fleets -- watch-cost`), cost checks, metrics, names, notices, and what CloudWatch keeps.
+";
 
 /// EC2 with its documented limits, no faults, and programs that all run for `run_ms`.
 fn settings(run_ms: u64) -> Settings {
