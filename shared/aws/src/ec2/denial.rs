@@ -10,6 +10,18 @@ use super::Ec2;
 /// What stands before the encoded details in EC2's words.
 const ENCODED: &str = "Encoded authorization failure message: ";
 
+/// How to read a denial that was not decoded. It stands before the encoded details, which are long: a reason that is cut keeps it.
+const HINT: &str =
+    "(Who may, reads the encoded message with `aws sts decode-authorization-message`.)";
+
+/// EC2's words of a denial, with what to do about the encoded part.
+pub(super) fn readable(text: &str) -> String {
+    match text.split_once(ENCODED) {
+        Some((before, encoded)) => format!("{before}{HINT} {ENCODED}{encoded}"),
+        None => text.to_owned(),
+    }
+}
+
 impl Ec2 {
     /// An error with a denial in words, where the caller may read them (`sts:DecodeAuthorizationMessage`).
     pub(super) async fn explain(&self, region: Region, error: Ec2Error) -> Ec2Error {
@@ -19,7 +31,6 @@ impl Ec2 {
         let Some((before, encoded)) = text.split_once(ENCODED) else {
             return error;
         };
-        // The message is one word; what the adapter adds behind it is not part of it.
         let encoded = encoded.split_whitespace().next().unwrap_or_default();
         let region = AwsRegion::from_static(region.as_str());
         let config = self.config().into_builder().region(region).build();
@@ -31,7 +42,7 @@ impl Ec2 {
         match decoded {
             Ok(answer) => {
                 let words = answer.decoded_message().and_then(words);
-                let before = before.trim_end();
+                let before = before.trim_end().trim_end_matches(HINT).trim_end();
                 words.map_or(error.clone(), |words| {
                     Ec2Error::Refused(format!("{before} {words}"))
                 })
@@ -69,6 +80,19 @@ fn words(decoded: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_encoded_denial_says_how_to_read_it_before_anything_long() {
+        let text = "UnauthorizedOperation: no. Encoded authorization failure message: abc";
+        let readable = readable(text);
+        let hint = readable.find("aws sts decode-authorization-message");
+        assert!(hint < readable.find("abc"), "{readable}");
+        assert!(readable.ends_with("Encoded authorization failure message: abc"));
+        assert_eq!(
+            super::readable("UnauthorizedOperation: no."),
+            "UnauthorizedOperation: no."
+        );
+    }
 
     #[test]
     fn a_denial_says_who_may_not_do_what() {

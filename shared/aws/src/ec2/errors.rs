@@ -7,6 +7,7 @@
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use spawn_core::ports::Ec2Error;
 
+use super::denial;
 use crate::sdk::Failure;
 
 /// This pool (type, zone, market, subnet) has nothing now; another may.
@@ -122,9 +123,7 @@ pub(super) fn of_failure(failure: Failure) -> Ec2Error {
             code if QUOTA.contains(&code) => Ec2Error::Quota(text),
             code if TOKEN_SPENT.contains(&code) => Ec2Error::TokenSpent(text),
             code if TRANSIENT.contains(&code) => Ec2Error::Transient(text),
-            "UnauthorizedOperation" => Ec2Error::Refused(format!(
-                "{text} (an encoded message is read with `aws sts decode-authorization-message`)"
-            )),
+            "UnauthorizedOperation" => Ec2Error::Refused(denial::readable(&text)),
             code if REFUSED.contains(&code) || is_refusal(code) => Ec2Error::Refused(text),
             _ if server => Ec2Error::Transient(text),
             _ => Ec2Error::Unknown(text),
@@ -208,15 +207,5 @@ mod tests {
         let mut codes: Vec<&str> = lists.concat();
         codes.sort_unstable();
         assert!(codes.windows(2).all(|pair| pair[0] != pair[1]));
-    }
-
-    #[test]
-    fn a_denial_says_how_to_read_it() {
-        let text = sorted("UnauthorizedOperation", false).to_string();
-        assert!(text.contains("UnauthorizedOperation: words"), "{text}");
-        assert!(
-            text.contains("aws sts decode-authorization-message"),
-            "{text}"
-        );
     }
 }
