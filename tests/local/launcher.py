@@ -146,6 +146,7 @@ def main():
 
     import corrections
     import cost_explorer
+    import denials
     import page
     import price_list
     from service_quotas import ServiceQuotas
@@ -154,6 +155,7 @@ def main():
     serve("pricing", price_list)
     serve("servicequotas", ServiceQuotas(options.ec2))
     serve("ce", cost_explorer, of_state_machines="costexplorer")
+    ministack.app.SERVICE_HANDLERS["sts"] = denials.beside(ministack.app.SERVICE_HANDLERS["sts"])
     ministack.app.SERVICE_HANDLERS["ec2"] = Ec2(options.ec2).handle
     ministack.app.app = page.beside(ministack.app.app, options.port)
     sys.argv[1:] = []

@@ -51,6 +51,7 @@ fn sweeps_on_instances_that_run_programs() {
         &[
             "test_sweeps.py",
             "test_faults.py",
+            "test_refusals.py",
             "test_choosing.py",
             "test_costs.py",
             "test_metrics.py",

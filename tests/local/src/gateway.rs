@@ -15,6 +15,7 @@ const FILES: &[(&str, &str)] = &[
     ("cost_explorer.py", include_str!("../cost_explorer.py")),
     ("filter_patterns.py", include_str!("../filter_patterns.py")),
     ("insights.py", include_str!("../insights.py")),
+    ("denials.py", include_str!("../denials.py")),
     ("page.py", include_str!("../page.py")),
     ("price_list.py", include_str!("../price_list.py")),
     ("price_list.json", include_str!("../price_list.json")),
