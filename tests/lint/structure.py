@@ -176,7 +176,7 @@ def intrinsic(loader, suffix, node):
 Loader.add_multi_constructor("!", intrinsic)
 
 # Actions that know no resources (Service Authorization Reference).
-WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|sts:DecodeAuthorizationMessage|dynamodb:ListStreams|pricing:GetProducts|ce:GetCostAndUsage|cloudwatch:(PutMetricData|GetMetricStatistics|GetMetricData)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
+WITHOUT_RESOURCE = re.compile(r"ec2:Describe\w+|sts:DecodeAuthorizationMessage|dynamodb:ListStreams|pricing:GetProducts|ce:GetCostAndUsage|servicequotas:(GetServiceQuota|ListAWSDefaultServiceQuotas)|cloudwatch:(PutMetricData|GetMetricStatistics|GetMetricData)|xray:\w+|logs:\w+(LogDeliver(y|ies)|ResourcePolic(y|ies)|LogGroups)|states:SendTaskSuccess")
 # What a function's code calls, by what it says in its source. A port's method is one call.
 CALLS = {
     r"\.launch\(&request": {"ec2:RunInstances", "ec2:CreateFleet", "sts:DecodeAuthorizationMessage"},
@@ -203,7 +203,8 @@ CALLS = {
     r"\.zones\(": {"ec2:DescribeInstanceTypeOfferings"},
     r"\.enabled_regions\(": {"ec2:DescribeRegions"},
     r"\.has_placement_group\(": {"ec2:DescribePlacementGroups"},
-    r"\.vcpu_quota\(": {"servicequotas:GetServiceQuota"},
+    r"\.vcpu_quota\(|limits::ask\(": {"servicequotas:GetServiceQuota"},
+    r"\.quota_codes\(": {"servicequotas:ListAWSDefaultServiceQuotas"},
     r"\.running_vcpus\(": {"ec2:DescribeInstances", "ec2:DescribeInstanceTypes"},
     r"\.bucket_region\(": {"s3:ListBucket"},
     r"\.parameter\(": {"ssm:GetParameter"},
@@ -228,7 +229,7 @@ CONDITIONED = re.compile(r"ec2:(Run|Create|Terminate|Start|Stop|Delete|Modify)\w
 
 
 # What functions do in the accounts of members by the role that they take there; and what of it they only do at home.
-IN_MEMBER_ACCOUNTS = re.compile(r"(ec2|iam|cloudwatch|servicequotas):.+|sts:DecodeAuthorizationMessage")
+IN_MEMBER_ACCOUNTS = re.compile(r"(ec2|iam|cloudwatch):.+|servicequotas:GetServiceQuota|sts:DecodeAuthorizationMessage")
 AT_HOME_ONLY = {"ec2:DescribeRegions", "ec2:DescribeSpotPriceHistory"}
 
 

@@ -38,7 +38,7 @@ def launches(stack):
 
 def test_every_lane_that_cannot_launch_ends_with_its_reason_and_the_others_go_on(stack, document):
     """What is wrong comes to light when the launch is asked for: all of it was there, or allowed, when the sweep was planned."""
-    regions = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-1", "ap-southeast-2"]
+    regions = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1"]
     document["regions"] = [{region: 1} for region in regions]
     document["params"] = [{"x": n} for n in range(len(regions))]
     refuse(stack, "us-west-2", "InvalidAMIID.NotFound", "The image id '[ami-0123456789abcdef0]' does not exist")
@@ -46,14 +46,17 @@ def test_every_lane_that_cannot_launch_ends_with_its_reason_and_the_others_go_on
     refuse(stack, "eu-central-1", "UnauthorizedOperation", DENIAL + "notForUs", 403)
     refuse(stack, "ap-southeast-1", "VcpuLimitExceeded", "You have requested more vCPU capacity than your current vCPU limit of 0 allows")
     stack.fault(kind="pool-dry", region="ap-southeast-2")
+    words = denied("ec2:CreateLaunchTemplate", "ca-central-1")
+    stack.fault(kind="error", action="CreateLaunchTemplate", region="ca-central-1", code="UnauthorizedOperation", message=words, status=403)
     before = launches(stack)
     output = stack.run(document, seconds=330)
     assert output["status"] == "completed_with_failures"
-    assert (output["counts"]["completed"], output["counts"]["failed"]) == (1, 5)
+    assert (output["counts"]["completed"], output["counts"]["failed"]) == (1, 6)
     assert launches(stack) - before <= 24, "none was asked for again and again"
     told = " | ".join(reason["reason"] for reason in output["reasons"])
     assert "InvalidAMIID.NotFound" in told
     assert "spawn-launch-batch/spawn may not ec2:RunInstances on" in told and "a policy denies it explicitly" in told
+    assert "spawn-launch-batch/spawn may not ec2:CreateLaunchTemplate on" in told
     assert "notForUs" in told and "aws sts decode-authorization-message" in told
     assert "VcpuLimitExceeded" in told
     assert "no pool that the document allows had capacity within" in told and "InsufficientInstanceCapacity" in told

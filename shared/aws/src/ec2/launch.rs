@@ -77,7 +77,7 @@ impl LaunchInstances for Ec2 {
                 if failure.code() == Some(TEMPLATE_EXISTS) {
                     return Ok(());
                 }
-                Err(errors::of_failure(failure))
+                Err(self.explain(*region, errors::of_failure(failure)).await)
             }
         }
     }
@@ -125,7 +125,7 @@ impl Ec2 {
                 if failure.code() == Some(GROUP_EXISTS) {
                     return Ok(());
                 }
-                Err(errors::of_failure(failure))
+                Err(self.explain(*region, errors::of_failure(failure)).await)
             }
         }
     }
