@@ -53,7 +53,8 @@ impl Place {
 
     /// Plans a sweep of an execution of its own at `now`, in ms since 1970.
     async fn plan_at(&self, input: Value, now: u64) -> Result<Output, FunctionError> {
-        self.plan_of(&format!("{EXECUTION}-{now}"), input, now).await
+        self.plan_of(&format!("{EXECUTION}-{now}"), input, now)
+            .await
     }
 
     /// The plan of a dry run.
