@@ -10,22 +10,24 @@ read_cpu() { # busy and all ticks
 	busy_ticks=$((a + b + c + f + g + ${h:-0}))
 	all_ticks=$((busy_ticks + d + e))
 }
-read_network() { # bytes in and out of all but the loopback
-	sum=''
+read_network() { # bytes in and bytes out, of what leads out of the machine
+	all_in='' all_out=''
 	while IFS=': ' read -r name in _ _ _ _ _ _ _ out _; do
 		case $in in '' | *[!0-9]*) continue ;; esac
-		[ "$name" = lo ] || sum=$((${sum:-0} + in + out))
+		case $name in lo | docker* | br-* | veth* | virbr* | cni* | flannel* | cali*) continue ;; esac
+		all_in=$((${all_in:-0} + in)) all_out=$((${all_out:-0} + out))
 	done 2>/dev/null <"$proc/net/dev"
-	echo "$sum"
+	echo "$all_in $all_out"
 }
-read_disks() { # sectors of 512 bytes, of whole disks
-	sum=''
+read_disks() { # sectors of 512 bytes read and written, of whole disks
+	all_in='' all_out=''
 	for file in "$sys"/block/*/stat; do
 		case $file in */loop* | */ram* | */dm-* | */md* | */zram*) continue ;; esac
-		read -r _ _ in _ _ _ out _ <"$file" && sum=$((${sum:-0} + in + out))
+		read -r _ _ in _ _ _ out _ <"$file" && all_in=$((${all_in:-0} + in)) all_out=$((${all_out:-0} + out))
 	done 2>/dev/null
-	echo "$sum"
+	echo "$all_in $all_out"
 }
+sum() { [ $# -lt 2 ] || echo $(($1 + $2)); }
 read_gpus() { # the busiest, in percent
 	most=''
 	for use in $(nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits 2>/dev/null); do
@@ -59,7 +61,8 @@ measure() { # one window: $window is i, b or u
 	old_busy=${busy_ticks:-} old_all=${all_ticks:-} old_network=$network old_disks=$disks
 	busy_ticks='' all_ticks=''
 	read_cpu
-	network=$(read_network) disks=$(read_disks) gpu=
+	# shellcheck disable=SC2046
+	network=$(sum $(read_network)) disks=$(sum $(read_disks)) gpu=
 	[ "$gpu_max" = - ] || gpu=$(read_gpus)
 	[ "${gpu_most:--1}" -le "${gpu:--1}" ] || [ -z "$gpu" ] || gpu=$gpu_most
 	gpu_most='' cpu=
@@ -85,6 +88,24 @@ conclude() { # what the last windows say together
 		case $windows_seen in *b*) said=busy ;; *u*) said=unknown ;; *) said=busy ;; esac
 		since=$(now)
 	fi
+}
+
+# --- Rates for the CloudWatch agent, which has none of its own: MB/s since the last time, by OTLP
+tell_rates() {
+	at=$(date +%s%3N) disks_now=$(read_disks) network_now=$(read_network) points=''
+	for metric in $rates; do
+		# shellcheck disable=SC2086
+		case $metric in disk_*) set -- $disks_now $disks_then 512 ;; *) set -- $network_now $network_then 1 ;; esac
+		[ $# = 5 ] && [ "$at" -gt "$rates_at" ] || continue
+		case $metric in *_read_* | *_in_*) bytes=$((($1 - $3) * $5)) ;; *) bytes=$((($2 - $4) * $5)) ;; esac
+		[ "$bytes" -ge 0 ] || continue # a counter that began anew
+		micros=$((bytes * 1000 / (at - rates_at)))
+		points="${points:+$points,}{\"name\":\"$metric\",\"unit\":\"Megabytes/Second\",\"gauge\":{\"dataPoints\":[{\"timeUnixNano\":\"${at}000000\",\"asDouble\":$(printf '%d.%06d' $((micros / 1000000)) $((micros % 1000000))),\"attributes\":[{\"key\":\"InstanceId\",\"value\":{\"stringValue\":\"$instance\"}}]}]}}"
+	done
+	rates_at=$at disks_then=$disks_now network_then=$network_now
+	[ -n "$points" ] && read -r port 2>/dev/null <"$dir/rates" || return 0
+	request -H 'Content-Type: application/json' -d "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[$points]}]}]}" \
+		"http://127.0.0.1:$port/v1/metrics" >/dev/null || say 'the CloudWatch agent did not take the rates'
 }
 
 say_activity() { # a change, and a heartbeat now and then
@@ -128,6 +149,7 @@ monitor() {
 	measure
 	windows_seen=''
 	next=$(($(now) + window_s)) next_ask=0
+	rates=$(get rates) rates_at=0 disks_then='' network_then='' next_rates=0
 	while :; do
 		say_activity
 		[ "$(now)" -lt "$next_ask" ] || { ask_ledger; tell; next_ask=$(($(now) + poll_s)); }
@@ -136,6 +158,7 @@ monitor() {
 			use=$(read_gpus)
 			[ "${use:--1}" -le "${gpu_most:--1}" ] || gpu_most=$use
 		fi
+		[ -z "$rates" ] || [ "$(now)" -lt "$next_rates" ] || { tell_rates; next_rates=$(($(now) + metrics_s)); }
 		[ "$(now)" -lt "$next" ] || { measure; conclude; next=$(($(now) + window_s)); }
 	done
 }

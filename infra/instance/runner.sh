@@ -7,6 +7,7 @@ root=${root%/}
 dir=$root/var/lib/spawn
 assignment=$dir/assignment log=$dir/log work=$dir/work out=$dir/output notice=$dir/spot-notice.json
 patience=${SPAWN_PATIENCE_S:-300} # seconds of retries
+metrics_s=${SPAWN_METRICS_S:-60} # seconds between readings
 limit=0 # seconds for an AWS command; 0: only its own time-outs
 errors=$dir/error
 reason='' code='' key='' result_key='' ended=''
@@ -287,6 +288,68 @@ tell_part() {
 	echo $((told_to + size)) >"$dir/told"
 }
 
+# --- The machine's metrics, by the CloudWatch agent, where the sweep wants them. Whatever goes wrong here changes nothing else.
+agent_home=$root/opt/aws/amazon-cloudwatch-agent
+find_agent() {
+	ctl=$agent_home/bin/amazon-cloudwatch-agent-ctl
+	[ -x "$ctl" ] || ctl=$(command -v amazon-cloudwatch-agent-ctl)
+}
+agent() { # agent ACTION...; the agent runs as another user and reads what is written here
+	(umask 022; exec timeout --foreground 120 "$ctl" -m ec2 "$@") </dev/null >"$dir/agent.log" 2>&1
+}
+configure() { # configure PART...: with these parts, beside what the image's owner has configured
+	parts=''
+	for part; do
+		text=$(get "$part")
+		[ -z "$text" ] || parts=${parts:+$parts,}$text
+	done
+	[ -n "$parts" ] || return
+	head=$(get agent)
+	printf '%s%s%s\n' "${head%@parts@*}" "$parts" "${head#*@parts@}" | sed -e "s/@instance@/$instance/g" -e "s/@every@/$metrics_s/g" \
+		-e "s/@type@/$(field instanceType)/g" -e "s/@region@/$SPAWN_HOME_REGION/g" -e "s/@port@/$port/g" >"$dir/spawn.json"
+	agent -a append-config -s -c "file:$dir/spawn.json"
+}
+start_agent() {
+	errors=$dir/agent-error gpu=agent_gpu lacks=''
+	if [ -z "$(get agent)" ]; then
+		# An image that was made of a member has that one's configuration, with its id.
+		if [ -e "$agent_home/etc/amazon-cloudwatch-agent.d/file_spawn.json" ] && find_agent; then
+			agent -a remove-config -c "file:$dir/spawn.json"
+			agent -a stop
+			[ -z "$(ls "$agent_home/etc/amazon-cloudwatch-agent.d")" ] || agent -a start
+		fi
+		return
+	fi
+	if ! find_agent; then
+		for tool in dnf yum; do
+			! command -v "$tool" >/dev/null || timeout --foreground 300 "$tool" install -y -q amazon-cloudwatch-agent >"$dir/agent.log" 2>&1 || continue
+			find_agent && break
+		done
+	fi
+	# Its own port: where members share a machine, and where a program has a collector on the usual one.
+	port=$((20000 + 0x$(printf %s "$instance" | tail -c 4) % 10000))
+	if [ -z "$(get agent_gpu)" ]; then
+		gpu=''
+	elif ! command -v nvidia-smi >/dev/null; then
+		gpu='' lacks='gpu_utilization: there is no nvidia-smi'
+	fi
+	if [ -z "$(get agent_host)$(get agent_rates)$gpu" ]; then
+		:
+	elif [ -z "$ctl" ]; then
+		lacks='all: the image has no CloudWatch agent, and its distribution no package of it'
+	elif configure agent_host ${gpu:+"$gpu"} agent_rates; then
+		[ -z "$(get rates)" ] || echo "$port" >"$dir/rates"
+	elif [ -n "$(get agent_rates)" ] && configure agent_host ${gpu:+"$gpu"}; then
+		lacks="${lacks:+$lacks; }$(get rates): this CloudWatch agent takes no OTLP; 1.300048 and later do"
+	else
+		lacks="all: the CloudWatch agent did not take its configuration: $(grep . "$dir/agent.log" | tail -n 1)"
+	fi
+	[ -n "$lacks" ] || return
+	say "metrics that are not sent: $lacks" 2>>"$log"
+	awscli dynamodb update-item --table-name "$SPAWN_TABLE" --key "$key" --condition-expression 'attribute_exists(pk)' \
+		--update-expression 'SET report_metrics_note = :note' --expression-attribute-values "{\":note\":{\"S\":\"$(plain "$lacks")\"}}" >/dev/null
+}
+
 # --- Results and report
 upload() {
 	awscli s3 cp "$out" "s3://$bucket/$prefix/" --recursive --only-show-errors && return 0
@@ -304,6 +367,7 @@ save() { # log tail, result and SPAWN_OUTPUT_DIR in one upload
 	retry upload || { result_key=''; because "results could not be uploaded: $(problem)"; }
 }
 
+plain() { printf %s "$1" | tr '\n"\134' " '/" | LC_ALL=C tr -cd ' -~' | cut -c 1-500; }
 update() {
 	set -- "SET report_at = :at" "\":at\":{\"N\":\"$(date +%s%3N)\"}"
 	[ ! -e "$dir/interrupted" ] || set -- "$1, report_interrupted = :i" "$2,\":i\":{\"BOOL\":true}"
@@ -311,7 +375,7 @@ update() {
 	[ -z "$result_key" ] || set -- "$1, report_result_key = :key" \
 		"$2,\":key\":{\"S\":\"$(printf %s "$result_key" | tr -d '\000-\037' | sed 's/["\\]/\\&/g')\"}"
 	[ -z "$reason" ] || set -- "$1, report_reason = :reason" \
-		"$2,\":reason\":{\"S\":\"$(printf %s "$reason" | tr '\n"\134' " '/" | LC_ALL=C tr -cd ' -~' | cut -c 1-500)\"}"
+		"$2,\":reason\":{\"S\":\"$(plain "$reason")\"}"
 	awscli dynamodb update-item --table-name "$SPAWN_TABLE" --key "$key" --condition-expression 'attribute_exists(pk)' \
 		--update-expression "$1" --expression-attribute-values "{$2}" >/dev/null
 }
@@ -384,6 +448,7 @@ watch() { # beside the program: ttl, completion file, spot notice
 }
 
 trap hurry TERM INT HUP
+start_agent &
 monitor &
 monitor=$!
 if copy_inputs; then

@@ -11,6 +11,7 @@ use simulation::{Death, When, World, sweep};
 use spawn_core::drain;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
+use spawn_core::instance_metrics::InstanceMetric;
 use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::ports::InstanceState;
 use spawn_core::rows::{Drain, instance_key};
@@ -195,4 +196,18 @@ async fn a_result_key_outside_the_sweep_is_not_followed() {
     end(&world, &arns[0], None).await;
     settle(&world, 9_000).await.unwrap();
     assert!(!table(&world).contains("secret"));
+}
+
+#[tokio::test]
+async fn what_instance_metrics_have_cost_at_most_is_told_beside_the_bill() {
+    let mut wanted = sweep(3, &[LANE], None);
+    wanted.instance_metrics = InstanceMetric::ALL.into();
+    let world = World::new(&wanted).await;
+    for arn in &world.launch_first_batch().await {
+        end(&world, arn, Some((0, "{}"))).await;
+    }
+    let output = settle(&world, 9_000).await.unwrap();
+    // Three instances in an hour of the clock each: six metrics at 300,000 by 672, and sixty calls.
+    assert_eq!(output["instance_metrics_cost_at_most"], "$0.009837");
+    assert_eq!(output["cost_usd"].to_string(), "0.004548");
 }

@@ -137,7 +137,9 @@ fn row(one: &MeasuredType, book: &PriceBook) -> Value {
         .filter_map(|name| Some((book.hour_at_most(&one.region, &name)?, name)))
         .min();
     let advice = match (hour, best, bound(&used)) {
-        (_, _, None) => "nothing was measured: give members the CloudWatch agent".to_owned(),
+        (_, _, None) => {
+            "nothing was measured: ask for `instance_metrics` in the document".to_owned()
+        }
         (Some(hour), Some((less, name)), Some(_)) if less < hour && name != one.instance_type => {
             let percent = (hour.0 - less.0).saturating_mul(100) / hour.0.max(1);
             format!("{name} at {less} an hour would have done, {percent} % less")

@@ -211,3 +211,49 @@ async fn lanes_keep_the_prices_that_launching_reserves_by() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_dry_run_shows_what_instance_metrics_cost_beside_the_budget() {
+    let place = Place::new();
+    let plan = async |document: Value| place.plan(document, NOW).await.unwrap().plan.unwrap();
+    assert_eq!(
+        plan(document("1 USD")).await["instance_metrics"],
+        Value::Null
+    );
+
+    let mut wanted = document("1 USD");
+    wanted["instance_metrics"] = json!(true);
+    let metrics = &plan(wanted.clone()).await["instance_metrics"];
+    // All but the GPU's; by type, and by sweep and type, cpu and memory; and six of all.
+    assert_eq!(metrics["metrics_of_an_instance"], 6);
+    assert_eq!(metrics["metrics_shared"], 10);
+    // Six times $0.30 by 672 hours, and sixty calls.
+    assert_eq!(metrics["instance_hour_at_most"], "$0.003279");
+    // 2 h may touch three hours of the clock: nine of 3,279, and as many of the ten shared ones at 4,465.
+    assert_eq!(metrics["worst_case_cost"], "$0.069696");
+    assert!(
+        metrics["source"]
+            .as_str()
+            .unwrap()
+            .contains("CloudWatch Pricing")
+    );
+
+    wanted["instance_metrics"] = json!(["cpu_utilization"]);
+    let some = plan(wanted.clone()).await;
+    assert_eq!(some["instance_metrics"]["metrics_of_an_instance"], 1);
+    let about_metrics = |plan: &Value| -> Vec<Value> {
+        let warnings = plan["warnings"].as_array().unwrap().iter();
+        warnings
+            .filter(|words| words.as_str().unwrap().contains("instance metrics"))
+            .cloned()
+            .collect()
+    };
+    assert!(about_metrics(&some).is_empty(), "$1 has room for both");
+
+    wanted["budget"] = json!("0.55 USD");
+    wanted["instance_metrics"] = json!(true);
+    assert_eq!(
+        about_metrics(&plan(wanted).await),
+        ["instance metrics may cost $0.069696, which the budget of $0.55 does not count"]
+    );
+}

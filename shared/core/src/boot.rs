@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Map, Value};
 
 use crate::account::AccountId;
+use crate::instance_metrics;
 use crate::reap::{IdleRules, idle};
 use crate::rows::{MemberRow, ProgramRow, SweepRow};
 
@@ -142,6 +143,12 @@ pub fn assignment(
     {
         lines.put("log_group", group);
     }
+    let has_accelerator = instance_type_has_accelerator(member);
+    for (key, value) in
+        instance_metrics::lines(&sweep.instance_metrics, &sweep.sweep_id, has_accelerator)
+    {
+        lines.put(key, &value);
+    }
     lines.put("results_bucket", &sweep.results_bucket);
     lines.put(
         "results_prefix",
@@ -162,10 +169,7 @@ pub fn assignment(
 ///
 /// GPUs are looked at on types that have accelerators: there, one that cannot be read leaves the activity unknown.
 fn idle_rules(member: &MemberRow, rules: &IdleRules) -> String {
-    let has_gpu = member
-        .instance_type
-        .as_deref()
-        .is_some_and(idle::has_accelerator);
+    let has_gpu = instance_type_has_accelerator(member);
     let limits = [
         rules.cpu_percent,
         rules.network_kib_per_s,
@@ -182,6 +186,12 @@ fn idle_rules(member: &MemberRow, rules: &IdleRules) -> String {
         rules.agree,
         rules.grace_s
     )
+}
+
+/// Whether the member's instance has an accelerator, by its type.
+fn instance_type_has_accelerator(member: &MemberRow) -> bool {
+    let name = member.instance_type.as_deref();
+    name.is_some_and(idle::has_accelerator)
 }
 
 /// The log group of the output of a sweep's members.

@@ -17,6 +17,7 @@ pub mod ending;
 pub mod errors;
 pub mod failure;
 pub mod ids;
+pub mod instance_metrics;
 pub mod launch;
 pub mod ledger;
 pub mod lifecycle;

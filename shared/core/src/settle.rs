@@ -8,6 +8,7 @@ use crate::boot::parameter_text;
 use crate::clock;
 use crate::cost::Settlement;
 use crate::ending::EndCode;
+use crate::instance_metrics;
 use crate::rows::{MemberRow, SweepRow, Try};
 use crate::state::{Counts, MemberState, SweepStatus};
 
@@ -91,6 +92,8 @@ pub fn output(
         "cost_usd": cost_usd(cost),
         "cost_note": cost.gaps(),
         "cost": cost.to_output(),
+        "instance_metrics_cost_at_most": instance_metrics::of_runs(&sweep.instance_metrics, members, ended_at)
+            .map(|cost| cost.to_string()),
         "drained_because": sweep.drain.as_ref().map(|drain| drain.reason.clone()),
         "held_because": sweep.held,
         "manifest": format!("s3://{bucket}/{}", manifest_key(sweep)),

@@ -19,7 +19,7 @@ use super::sweep::{
     Distribution, Member, Notify, Occasion, OperatorDefaults, RegionOrder, RegionShare, Sweep,
 };
 use super::uri::S3Uri;
-use super::{aws, extras, names, policy, regions};
+use super::{aws, extras, metrics, names, policy, regions};
 use crate::policy::Tolerated;
 use crate::rows::OnBudget;
 
@@ -102,6 +102,13 @@ pub(super) fn build(
             .get(Top::Logs)
             .and_then(|found| keep(read::bool(found.value), found, Top::Logs, &mut faults))
             .unwrap_or(true),
+        instance_metrics: field(
+            &top,
+            Top::InstanceMetrics,
+            metrics::instance_metrics,
+            &mut faults,
+        )
+        .unwrap_or_default(),
         accounts: field(&top, Top::Accounts, policy::accounts, &mut faults).unwrap_or_default(),
         retries: field(&top, Top::Retries, policy::retries, &mut faults).unwrap_or_default(),
         on_failure: field(&top, Top::OnFailure, policy::on_failure, &mut faults)

@@ -48,7 +48,7 @@ const LIFETIME: Shape = Shape::Duration {
 };
 
 /// The fields of the sweep as a whole.
-pub(super) const TOP: [Field<Top>; 27] = [
+pub(super) const TOP: [Field<Top>; 28] = [
     field(
         Top::Name,
         "name",
@@ -202,6 +202,13 @@ pub(super) const TOP: [Field<Top>; 27] = [
         &[],
         Shape::Bool,
         "false: the output of the members' programs is not sent to CloudWatch Logs. Default: true.",
+    ),
+    field(
+        Top::InstanceMetrics,
+        "instance_metrics",
+        &[],
+        Shape::InstanceMetrics,
+        "What the members' machines report to CloudWatch each minute, as custom metrics that cost money: true for all, or some of them. Default: false.",
     ),
     field(
         Top::DryRun,

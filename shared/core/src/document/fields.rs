@@ -40,6 +40,7 @@ pub(super) enum Top {
     Notify,
     Naming,
     Logs,
+    InstanceMetrics,
     DryRun,
     Accounts,
     Retries,
@@ -137,6 +138,7 @@ pub(super) fn is_misplaced_in_member(id: Top) -> bool {
         | Top::ResultFile
         | Top::Inputs
         | Top::Notify
+        | Top::InstanceMetrics
         | Top::DryRun
         | Top::Accounts
         | Top::Retries

@@ -24,6 +24,7 @@ mod idleness;
 mod json;
 mod keys;
 mod layer;
+mod metrics;
 mod names;
 mod points;
 mod policy;

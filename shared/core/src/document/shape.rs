@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::duration::format_duration;
+use crate::instance_metrics::InstanceMetric;
 use crate::policy::RETRIES_MAX;
 use crate::region::Region;
 
@@ -52,6 +53,7 @@ pub(super) enum Shape {
     Webhooks,
     Occasions,
     Accounts,
+    InstanceMetrics,
     Retries,
     OnFailure,
     Tolerated,
@@ -128,6 +130,10 @@ impl Shape {
                 "a list of end, failure, first_failure, overdue and {cost_share: PERCENT}"
             }
             Self::Accounts => "a list of AWS account ids in quotes, each of 12 digits",
+            Self::InstanceMetrics => {
+                let names = InstanceMetric::ALL.map(InstanceMetric::as_str);
+                return format!("true, false or a list of {}", names.join(", "));
+            }
             Self::Retries => {
                 return format!(
                     "a whole number from 0 to {RETRIES_MAX}, or an object of interruption and failure with such numbers"
@@ -224,6 +230,14 @@ impl Shape {
                 {"type": "object", "properties": {"cost_share": whole(1, 100)}, "required": ["cost_share"], "additionalProperties": false},
             ]})),
             Self::Accounts => list_of(json!({"type": "string", "pattern": "^[0-9]{12}$"})),
+            Self::InstanceMetrics => {
+                let name = json!({"enum": InstanceMetric::ALL.map(InstanceMetric::as_str)});
+                json!({"anyOf": [
+                    {"type": "boolean"},
+                    name,
+                    {"type": "array", "items": name, "minItems": 1},
+                ]})
+            }
             Self::Retries => {
                 let number = whole(0, RETRIES_MAX);
                 json!({"anyOf": [

@@ -9,6 +9,7 @@ use super::fault::Faults;
 use super::settings::Settings;
 use super::uri::S3Uri;
 use crate::account::AccountId;
+use crate::instance_metrics::Wanted;
 use crate::money::MicroDollars;
 use crate::policy::{OnFailure, Retries, Tolerated};
 use crate::region::Region;
@@ -56,6 +57,8 @@ pub struct Sweep {
     pub naming: bool,
     /// Whether the output of its members' programs goes to CloudWatch Logs.
     pub logs: bool,
+    /// What its members' machines report to CloudWatch.
+    pub instance_metrics: Wanted,
     /// The accounts over which the members of each region are spread; none: the home account.
     pub accounts: Vec<AccountId>,
     /// How often members are tried again.

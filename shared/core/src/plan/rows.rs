@@ -7,6 +7,7 @@ use crate::boot;
 use crate::document::{Faults, Settings, Sweep, Ttl};
 use crate::ending::EndCode;
 use crate::ids::{LaneId, SweepId};
+use crate::instance_metrics;
 use crate::ledger::{LedgerError, Row, Stored};
 use crate::plan::lanes::Lanes;
 use crate::plan::place::{Seat, place};
@@ -156,6 +157,8 @@ pub fn plan(
     // The prices of lanes come first: both are needed to tell what is missing.
     let warning = budget::check(&plan, context.price_book.as_ref())?;
     plan.report.warnings.extend(warning);
+    let metrics = instance_metrics::warnings(&plan);
+    plan.report.warnings.extend(metrics);
     Ok(plan)
 }
 
@@ -232,6 +235,7 @@ fn sweep_row(
         log_group: sweep
             .logs
             .then(|| boot::log_group(context.sweep_id.as_str())),
+        instance_metrics: sweep.instance_metrics.clone(),
         dns_label: None,
         deadlines_changed_at: None,
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::boot;
 use crate::ids::Market;
+use crate::instance_metrics;
 use crate::plan::{Plan, priced, worst_case};
 use crate::prices::PriceBook;
 use crate::rows::{LaneRow, MemberRow, ProgramRow, Shape};
@@ -63,6 +64,7 @@ pub fn summary(
         "all_members": manifest,
         "worst_case_cost": worst_case(plan).map(|cost| cost.to_string()),
         "cost": priced::of_sweep(plan, book),
+        "instance_metrics": instance_metrics::price(plan).map(|price| price.to_output()),
     }))
 }
 

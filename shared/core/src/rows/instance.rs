@@ -42,6 +42,9 @@ pub struct InstanceRow {
     pub report_activity_since: Option<u64>,
     /// What it was measured by, in words.
     pub report_activity_note: Option<String>,
+    /// Which of the metrics that its sweep wants of it are not sent, and why, if so.
+    #[serde(default)]
+    pub report_metrics_note: Option<String>,
 }
 
 /// The key of an instance's row.
@@ -82,6 +85,7 @@ impl InstanceRow {
             report_activity: None,
             report_activity_since: None,
             report_activity_note: None,
+            report_metrics_note: None,
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{member_key, sweep_pk, versioned};
 use crate::document::Occasion;
 use crate::ids::{LaneId, SweepId};
+use crate::instance_metrics::Wanted;
 use crate::ledger::{Key, Path, Stored, path};
 use crate::money::MicroDollars;
 use crate::policy::{OnFailure, Retries};
@@ -166,6 +167,9 @@ pub struct SweepRow {
     /// The log group of its members' output; `None` when it is not wanted.
     #[serde(default)]
     pub log_group: Option<String>,
+    /// What its members' machines report to CloudWatch; empty: nothing.
+    #[serde(default)]
+    pub instance_metrics: Wanted,
     /// The sweep's label in DNS; `None` when its members get no names.
     #[serde(default)]
     pub dns_label: Option<String>,

@@ -42,6 +42,10 @@ case "$*" in # the monitor's calls come when they come: they are kept apart
 	cat "$STUB/row" 2>/dev/null || printf 'None\tNone\n'
 	exit ;;
 esac
+case "$*" in *report_metrics_note*)
+	for argument; do case $argument in '{":note"'*) printf '%s\n' "$argument" >"$STUB/metrics-note" ;; esac; done
+	exit ;;
+esac
 echo "aws $1 $2" >>"$STUB/calls"
 fails() { # a file holds how many of the next calls fail
 	left=$(cat "$STUB/$1-failures" 2>/dev/null || echo 0)
@@ -98,8 +102,13 @@ esac
 /// The instance metadata service: no answer without the token.
 const CURL: &str = r#"#!/bin/sh
 for argument; do last=$argument; done
-echo "curl ${last#*/latest/}" >>"$STUB/calls"
+case $last in */v1/metrics) ;; *) echo "curl ${last#*/latest/}" >>"$STUB/calls" ;; esac
 case "$*" in
+*/v1/metrics) # the CloudWatch agent's port
+	while [ "$1" != -d ]; do shift; done
+	printf '%s\n' "$2" >>"$STUB/rates"
+	echo "$last" >"$STUB/rates-to"
+	exit ;;
 *' PUT '*'/latest/api/token') echo the-token; exit ;;
 *'X-aws-ec2-metadata-token: the-token'*) ;;
 *) exit 22 ;;
