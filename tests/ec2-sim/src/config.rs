@@ -37,6 +37,8 @@ pub struct Settings {
     pub work_dir: PathBuf,
     /// Directories put in front of PATH for instances.
     pub path_prepend: Option<String>,
+    /// Further variables of instances' environment.
+    pub environment: Vec<(String, String)>,
     /// Ledger table, for hollow mode.
     pub table: String,
     /// From pending to running.
@@ -73,6 +75,7 @@ impl Default for Settings {
             hollow_after_ms: 3_000,
             work_dir: std::env::temp_dir().join("ec2-sim"),
             path_prepend: None,
+            environment: Vec::new(),
             table: "spawn-sweeps".to_owned(),
             pending_ms: 500,
             shutdown_ms: 300,
@@ -100,6 +103,7 @@ ec2-sim: a simulator of the EC2 Query API on 127.0.0.1
   --mode MODE           process | hollow | idle (idle)
   --processes N         process mode: processes at a time (4)
   --path-prepend DIRS   process mode: put in front of PATH
+  --environment N=V     process mode: a further variable for instances; may be given several times
   --work-dir DIR        process mode: instances' directories (a folder in the temporary directory)
   --hollow-after-ms N   hollow mode: from a member's row to its report (3000)
   --table NAME          hollow mode: ledger table (spawn-sweeps)
@@ -186,6 +190,19 @@ impl Settings {
                 }
                 Long("processes") => settings.processes = parser.value()?.parse()?,
                 Long("path-prepend") => settings.path_prepend = Some(parser.value()?.string()?),
+                Long("environment") => {
+                    let pair = parser.value()?.string()?;
+                    let Some((name, value)) = pair.split_once('=') else {
+                        return Err(ConfigError::Value {
+                            option: "--environment",
+                            value: pair,
+                            wanted: "NAME=VALUE",
+                        });
+                    };
+                    settings
+                        .environment
+                        .push((name.to_owned(), value.to_owned()));
+                }
                 Long("work-dir") => settings.work_dir = parser.value()?.into(),
                 Long("hollow-after-ms") => settings.hollow_after_ms = parser.value()?.parse()?,
                 Long("table") => settings.table = parser.value()?.string()?,

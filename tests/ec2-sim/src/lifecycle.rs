@@ -80,6 +80,7 @@ impl World {
             instance_id: instance_id.clone(),
             arn: instance.arn(),
             region: place.region.name.to_owned(),
+            instance_type: instance.spec.instance_type,
             user_data: instance.spec.user_data.clone(),
         };
         let arn = instance.arn();

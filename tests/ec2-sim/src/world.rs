@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::actions::placement::PlacementGroup;
+use crate::catalogue::InstanceType;
 use crate::config::Settings;
 use crate::events::Event;
 use crate::faults::Faults;
@@ -39,6 +40,7 @@ pub(crate) struct Boot {
     pub(crate) instance_id: String,
     pub(crate) arn: String,
     pub(crate) region: String,
+    pub(crate) instance_type: &'static InstanceType,
     /// Base64.
     pub(crate) user_data: Option<String>,
 }

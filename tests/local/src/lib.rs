@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod agent;
 pub mod aws;
 pub mod binaries;
 pub mod cli;

@@ -4,11 +4,15 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::agent;
 use crate::error::Result;
 use crate::supervised::Supervised;
 
 /// It is up at once.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Seconds between two readings of a member's metrics, which are a minute on EC2: members here seldom live for two.
+const METRICS_S: u32 = 5;
 
 /// Time in which it may end its members in order.
 const GRACE: Duration = Duration::from_secs(2);
@@ -58,6 +62,8 @@ pub struct Simulator<'a> {
 impl Simulator<'_> {
     /// Starts it and waits until it listens.
     pub fn start(&self) -> Result<Supervised> {
+        let tools = agent::install(self.python, self.folder)?;
+        let beside_python = self.python.parent().unwrap_or(self.folder);
         let words = [
             ("--port", self.port.to_string()),
             ("--gateway", self.gateway.to_owned()),
@@ -75,12 +81,9 @@ impl Simulator<'_> {
             ),
             (
                 "--path-prepend",
-                self.python
-                    .parent()
-                    .unwrap_or(self.folder)
-                    .display()
-                    .to_string(),
+                format!("{}:{}", tools.display(), beside_python.display()),
             ),
+            ("--environment", format!("SPAWN_METRICS_S={METRICS_S}")),
             ("--table", crate::TABLE.to_owned()),
         ];
         let mut command = vec![self.program.display().to_string()];

@@ -13,6 +13,7 @@ use tokio::process::Command;
 use crate::catalogue::HOME_ACCOUNT;
 use crate::world::Boot;
 
+use super::meter::Meter;
 use super::{Host, reaper};
 
 /// Commands of the operating system that end an instance.
@@ -32,7 +33,7 @@ fn open_console(dir: &Path) -> io::Result<File> {
 }
 
 /// Makes the directory and the command of an instance; None when there is no user data to run.
-pub(super) fn prepare(host: &Host, boot: &Boot) -> io::Result<Option<Command>> {
+pub(super) fn prepare(host: &Host, boot: &Boot) -> io::Result<Option<(Command, Option<Meter>)>> {
     let dir = host.work_dir.join(&boot.instance_id);
     let (root, shims, tmp) = (dir.join("root"), dir.join("shim"), dir.join("tmp"));
     for path in [&root, &shims, &tmp] {
@@ -74,6 +75,10 @@ pub(super) fn prepare(host: &Host, boot: &Boot) -> io::Result<Option<Command>> {
         .current_dir(&root)
         .env_clear()
         .envs(environment(host, boot, &root, &tmp));
+    let meter = Meter::new(&dir, boot.instance_type)?;
+    if let Some(meter) = &meter {
+        command.envs(meter.places());
+    }
     let path = [
         Some(shims.to_string_lossy().into_owned()),
         host.path_prepend.clone(),
@@ -89,7 +94,7 @@ pub(super) fn prepare(host: &Host, boot: &Boot) -> io::Result<Option<Command>> {
         .stderr(console);
     // A group of its own can be killed as a whole, and does not get the Ctrl-C that is meant for the simulator.
     command.process_group(0).kill_on_drop(true);
-    Ok(Some(command))
+    Ok(Some((command, meter)))
 }
 
 /// Nothing of the simulator's own environment gets in: an instance starts from a clean one.
@@ -117,6 +122,7 @@ fn environment(host: &Host, boot: &Boot, root: &Path, tmp: &Path) -> Vec<(String
     }
     all.into_iter()
         .map(|(name, value)| (name.to_owned(), value))
+        .chain(host.environment.iter().cloned())
         .collect()
 }
 

@@ -32,9 +32,13 @@ pub(super) async fn run_machine(
     };
     let id = boot.instance_id.clone();
     let dir = host.work_dir.join(&id);
+    let mut meter = None;
     let child = match prepare(&host, &boot) {
-        Ok(Some(mut command)) => match command.spawn() {
-            Ok(child) => Some(child),
+        Ok(Some((mut command, of_instance))) => match command.spawn() {
+            Ok(child) => {
+                meter = of_instance;
+                Some(child)
+            }
             Err(error) => {
                 console_line(
                     &dir,
@@ -59,7 +63,13 @@ pub(super) async fn run_machine(
     if let Some(group) = group {
         host.add_group(&id, group);
     }
+    let metered = meter
+        .zip(group)
+        .map(|(meter, group)| tokio::spawn(meter.run(group)));
     supervise(&host, &id, child, group, slot, &mut commands).await;
+    if let Some(metered) = metered {
+        metered.abort();
+    }
     // Strays that left the group, as `timeout` and `setsid` make them, still carry the instance in their environment.
     let mark = Mark::instance(&host.run, &id);
     if tokio::task::spawn_blocking(move || mark.kill())

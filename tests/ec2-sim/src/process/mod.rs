@@ -5,6 +5,7 @@
 
 mod boot;
 mod machine;
+mod meter;
 mod reaper;
 mod shim;
 mod shutdown_command;
@@ -43,6 +44,7 @@ struct Host {
     url: String,
     gateway: Option<String>,
     path_prepend: Option<String>,
+    environment: Vec<(String, String)>,
     shim_program: PathBuf,
     /// A name in the environment of every process of this run, by which strays are found.
     run: String,
@@ -89,6 +91,7 @@ impl Processes {
             url: url.to_owned(),
             gateway: settings.gateway.clone(),
             path_prepend: settings.path_prepend.clone(),
+            environment: settings.environment.clone(),
             shim_program,
             watchdog: Watchdog::start(&run)?,
             run,
