@@ -5,12 +5,15 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
 use spawn_core::drain;
 use spawn_core::ending::EndCode;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{Ledger, Versioned as _};
+use spawn_core::metrics::Measured;
 use spawn_core::policy::Retries;
 use spawn_core::ports::{BadEnd, InstanceState};
 use spawn_core::rows::{Drain, SweepRow, instance_key};
@@ -383,6 +386,60 @@ async fn a_waiting_sweep_is_told_to_launch_the_lanes_of_members_to_be_tried_agai
         assert_eq!(states(&world).await[0], MemberState::Planned);
         assert_eq!(world.violations().await, Vec::<String>::new());
     }
+}
+
+/// What is measured while a batch is handled: the values of every metric.
+async fn measured(world: &World, event: &Value, now: u64) -> Vec<(String, Value)> {
+    let lines = Mutex::new(Vec::new());
+    let measure = |measured: &Measured| lines.lock().unwrap().extend(measured.lines(now));
+    let ports = Ports {
+        measure: &measure,
+        ..ports(world)
+    };
+    handle(Input::parse(event).unwrap(), &ports, now)
+        .await
+        .unwrap();
+    let lines = lines.into_inner().unwrap();
+    let of_line = |line: &Value| {
+        let told = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
+        let names = told.as_array().unwrap().iter();
+        names
+            .map(|metric| metric["Name"].as_str().unwrap().to_owned())
+            .map(|name| (name.clone(), line[&name].clone()))
+            .collect::<Vec<_>>()
+    };
+    lines.iter().flat_map(of_line).collect()
+}
+
+#[tokio::test]
+async fn a_start_and_a_retry_are_measured_once_whatever_repeats() {
+    let (world, arns) = launched_with(Retries::default(), 2, None).await;
+    let launched_at = world.members().await[0].launched_at.unwrap();
+    let run = batch(
+        &[
+            state_event(&arns[0], "running"),
+            state_event(&arns[1], "running"),
+        ],
+        1,
+    );
+    let took = json!([4_250, 4_250]);
+    assert_eq!(
+        measured(&world, &run, launched_at + 4_250).await,
+        [("time_to_running".to_owned(), took)]
+    );
+    assert_eq!(measured(&world, &run, launched_at + 9_000).await, []);
+
+    let notice = json!({
+        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "resources": [arns[0].to_string()],
+        "detail": {"instance-id": arns[0].instance_id, "instance-action": "terminate"},
+    });
+    let lost = batch(&[notice, state_event(&arns[0], "terminated")], 1);
+    assert_eq!(
+        measured(&world, &lost, launched_at + 10_000).await,
+        [("retries".to_owned(), json!(1))]
+    );
+    assert_eq!(measured(&world, &lost, launched_at + 11_000).await, []);
 }
 
 /// The event of a stopped execution may be lost; the sweep is drained all the same, and once.

@@ -7,7 +7,7 @@ import json
 DAY = datetime.timedelta(days=1)
 
 
-def total(stack, metric, dimensions=()):
+def total(stack, metric, dimensions=(), statistic="Sum"):
     """`aws cloudwatch get-metric-statistics --statistics Sum` over a day."""
     now = datetime.datetime.now(datetime.timezone.utc)
     answer = stack.client("cloudwatch").get_metric_statistics(
@@ -17,9 +17,9 @@ def total(stack, metric, dimensions=()):
         StartTime=now - DAY,
         EndTime=now + DAY,
         Period=2 * 86400,
-        Statistics=["Sum"],
+        Statistics=[statistic],
     )
-    return sum(point["Sum"] for point in answer["Datapoints"])
+    return sum(point[statistic] for point in answer["Datapoints"])
 
 
 def publish(stack):
@@ -99,6 +99,38 @@ def test_metrics_agree_with_the_sweep_and_a_replayed_stream_changes_nothing(stac
     live = stack.table.get_item(Key={"pk": "ROLLUP", "sk": f"LIVE#{output['sweep_id']}"})
     assert "Item" not in live
     assert total(stack, "completed_instances", sweep) == 2
+
+
+def test_time_to_running_and_retries_are_what_the_ledger_has_of_each_try(stack, document):
+    document["params"] = [{"x": 1}, {"x": 2}, {"x": 3}]
+    # The second member fails twice, and is tried a third time.
+    document["command"] = 'sleep 2; [ "$SPAWN_PARAM_x" != 2 ] || [ "$SPAWN_ATTEMPT" = 3 ]'
+    document["retries"] = {"failure": 2}
+
+    def measured():
+        """All that was ever told: retries, instances seen running, and how long these took in all."""
+        return [
+            total(stack, "retries"),
+            total(stack, "time_to_running", statistic="SampleCount"),
+            total(stack, "time_to_running"),
+        ]
+
+    before = measured()
+    output = stack.run(document)
+    assert output["counts"]["completed"] == 3
+    members = stack.members(output["sweep_id"])
+    tries = [one for member in members for one in [member, *member.get("tries", [])]]
+    assert len(tries) == 5
+    took = [int(one["running_at"]) - int(one["launched_at"]) for one in tries]
+    # The simulator has an instance running half a second after its launch; launch-batch and the events take their time.
+    assert all(0 <= ms < 20_000 for ms in took), took
+    expected = [2, 5, sum(took)]
+
+    def told():
+        """the lines in the logs have become metrics"""
+        return [now - then for now, then in zip(measured(), before)] == expected
+
+    stack.until(told, seconds=30)
 
 
 def test_dashboards_and_saved_queries_are_there(stack):
