@@ -130,8 +130,13 @@ pub fn document(title: &str, body: &str, refresh_s: u32) -> String {
 
 fn head(sweep: &SweepRow, until: u64, links: &Links) -> String {
     let took = duration(until - sweep.started_at);
+    let since = if sweep.ended_at.is_some() {
+        "after"
+    } else {
+        "for"
+    };
     let mut html = format!(
-        "<p>{}</p><h1>{} <small>{} for {took}</small></h1><p class=\"counts\">",
+        "<p>{}</p><h1>{} <small>{} {since} {took}</small></h1><p class=\"counts\">",
         links.to(None, "all sweeps"),
         escape(sweep.sweep_id.as_str()),
         escape(&sweep.status.to_string()),
