@@ -32,6 +32,7 @@ def apply():
     keep_query_definitions()
     run_insights_queries()
     understand_filter_patterns()
+    read_secrets_by_reference()
 
 
 def send_answers_at_once():
@@ -219,6 +220,40 @@ def tell_limits_of_hosted_zones():
         return 200, {"Content-Type": "text/xml"}, answer.encode()
 
     app.SERVICE_HANDLERS["route53"] = handle_with_limits
+
+
+def read_secrets_by_reference():
+    """A parameter's name that begins with a reference is a secret of Secrets Manager, which wants decryption (AWS Systems Manager
+    User Guide, "Referencing AWS Secrets Manager secrets from Parameter Store parameters"). MiniStack knows no references."""
+    from ministack.services import secretsmanager, ssm
+
+    get_parameter = ssm._get_parameter
+    reference = "/aws/reference/secretsmanager/"
+
+    def get_parameter_or_secret(data):
+        name = data.get("Name") or ""
+        if not name.startswith(reference):
+            return get_parameter(data)
+        if not data.get("WithDecryption"):
+            text = "WithDecryption flag must be True for retrieving a Secret Manager secret."
+            return ssm.error_response_json("ValidationException", text, 400)
+        status, _, body = secretsmanager._get_secret_value({"SecretId": name.removeprefix(reference)})
+        secret = json.loads(body)
+        if status != 200:
+            text = f"An error occurred ({secret.get('__type')}) when referencing Secrets Manager: {secret.get('message')}"
+            return ssm.error_response_json("ParameterNotFound", text, 400)
+        parameter = {
+            "Name": name,
+            "Type": "SecureString",
+            "Value": secret["SecretString"],
+            "Version": 0,
+            "SourceResult": json.dumps(secret),
+            "LastModifiedDate": secret["CreatedDate"],
+            "ARN": secret["ARN"],
+        }
+        return ssm.json_response({"Parameter": parameter})
+
+    ssm._get_parameter = get_parameter_or_secret
 
 
 def understand_filter_patterns():

@@ -106,6 +106,25 @@ def test_a_first_failure_and_the_end_are_told_once_to_a_webhook_and_a_topic(stac
     assert hook.secret not in json.dumps(stack.meta(sweep), default=str)
 
 
+def test_the_address_of_a_webhook_may_be_a_secret_of_secrets_manager(stack, document, hook):
+    name = f"spawn/webhooks/story-{uuid.uuid4().hex[:8]}"
+    reference = f"/aws/reference/secretsmanager/{name}"
+    secrets = stack.client("secretsmanager")
+    document["notify"] = {"webhooks": reference, "occasions": ["end"]}
+    document["params"] = [{"x": 1}]
+    # It is made after the sweep has begun: it is read where it is used, and kept nowhere.
+    execution = stack.submit(document)
+    secrets.create_secret(Name=name, SecretString=hook.url)
+    assert stack.wait(execution)["status"] == "SUCCEEDED"
+    sweep = stack.sweep_of(execution)
+    stack.until(lambda: hook.told)
+    assert [text.split(":")[0] for text in hook.told] == [f"{sweep} completed"]
+    for group in ("/spawn/notify", "/spawn/plan-sweep"):
+        assert hook.secret not in logged(stack, group), "the address is in no log"
+    stack.until(lambda: reference in logged(stack, "/spawn/notify"))
+    assert hook.secret not in json.dumps(stack.meta(sweep), default=str)
+
+
 def test_what_a_webhook_refuses_ends_in_a_queue_that_alarms_and_can_be_delivered_again(stack, document, hook):
     hook.status = 404
     document["notify"] = {"webhooks": hook.parameter, "occasions": ["end"]}
