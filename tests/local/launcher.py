@@ -149,9 +149,14 @@ def main():
     import denials
     import page
     import price_list
+    import xray
     from service_quotas import ServiceQuotas
 
     corrections.apply()
+    xray.follow()
+    # Every function inherits it.
+    os.environ["AWS_XRAY_DAEMON_ADDRESS"] = xray.listen()
+    serve("xray", xray)
     serve("pricing", price_list)
     serve("servicequotas", ServiceQuotas(options.ec2))
     serve("ce", cost_explorer, of_state_machines="costexplorer")

@@ -56,6 +56,7 @@ fn sweeps_on_instances_that_run_programs() {
             "test_costs.py",
             "test_metrics.py",
             "test_instance_metrics.py",
+            "test_traces.py",
             "test_page.py",
             "test_controls.py",
             "test_notify.py",

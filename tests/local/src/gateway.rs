@@ -20,6 +20,7 @@ const FILES: &[(&str, &str)] = &[
     ("price_list.py", include_str!("../price_list.py")),
     ("price_list.json", include_str!("../price_list.json")),
     ("service_quotas.py", include_str!("../service_quotas.py")),
+    ("xray.py", include_str!("../xray.py")),
 ];
 
 /// A cold disk and a busy machine included.
