@@ -34,6 +34,9 @@ pub struct Input {
     pub started_at: String,
     /// Its input.
     pub input: Value,
+    /// The trace that it began, where that is sampled. The invocation knows it, not the state machine.
+    #[serde(skip)]
+    pub trace: Option<String>,
 }
 
 /// What an operator has set for all sweeps.
@@ -146,6 +149,7 @@ where
         }
         (names, chosen) => (names?, chosen?),
     };
+    plan.sweep.trace = input.trace;
     plan.sweep.dns_label = names.as_ref().map(|names| names.label.clone());
     if let (Some(naming), Some(names)) = (naming, &names) {
         let mode = names::Mode::of(sweep.dry_run);

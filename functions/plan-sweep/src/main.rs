@@ -1,6 +1,6 @@
 //! Wires plan-sweep to AWS.
 
-use plan_sweep::{Deployment, Ports, handle};
+use plan_sweep::{Deployment, Input, Ports, handle};
 use spawn_aws::config::Config;
 use spawn_aws::ec2::Ec2;
 use spawn_aws::lambda::{self, Error};
@@ -23,7 +23,11 @@ async fn main() -> Result<(), Error> {
             zones: &Zones::new(&sdk),
             deployment: &deployment(&config),
         };
-        lambda::run(async |input, now, _| Box::pin(handle(input, &ports, now)).await).await
+        lambda::run(async |mut input: Input, now, _| {
+            input.trace = lambda::trace();
+            Box::pin(handle(input, &ports, now)).await
+        })
+        .await
     })
     .await
 }

@@ -44,6 +44,7 @@ async fn resume(world: &World, name: &str) -> Result<Output, FunctionError> {
         execution_arn: execution(name),
         started_at: "2026-01-22T10:00:00Z".to_owned(),
         input: json!({"resume": world.sweep_id}),
+        trace: None,
     };
     handle(input, &ports, 1_000_000).await
 }

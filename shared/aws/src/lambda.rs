@@ -9,6 +9,7 @@ use spawn_core::errors::FunctionError;
 
 pub use crate::clock::now_ms;
 use crate::config::Config;
+pub use crate::xray::trace;
 use crate::{sdk, telemetry, xray};
 
 /// The error of a runtime that cannot go on.
@@ -51,9 +52,10 @@ where
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let began = now_ms();
+        let header = event.context.xray_trace_id.as_deref();
+        xray::begin(header);
         xray::note_input(&event.payload);
         let answer = invoke(handler, event.payload).await;
-        let header = event.context.xray_trace_id.as_deref();
         xray::tell(header, fastrand::u64(..), began, now_ms());
         answer.map_err(|error| diagnostic(&error))
     }))

@@ -203,7 +203,7 @@ async fn apply_chunk(
                 Err(error) => return Err(error.into()),
             }
         }
-        gone.iter().for_each(gone::Gone::log);
+        gone.iter().for_each(|one| one.log(sweep.trace.as_deref()));
         applied.changed += changed;
         applied.started_ms.extend(started_ms);
         applied.retried += retried;

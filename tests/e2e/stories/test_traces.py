@@ -31,7 +31,7 @@ def noted(segments, name):
     return {value for one in segments for value in one["annotations"].get(name, "").split(",") if value}
 
 
-def test_a_trace_leads_from_the_execution_to_the_launch_calls_and_the_sweeps_id_to_every_members_end(stack, document):
+def test_one_trace_leads_from_the_execution_to_the_launch_calls_and_to_every_members_end(stack, document):
     document |= {"regions": ["us-east-1", "us-west-2"], "params": [{"x": 1}, {"x": 2}, {"x": 3}]}
     execution = stack.submit(document)
     assert stack.wait(execution)["status"] == "SUCCEEDED"
@@ -63,7 +63,11 @@ def test_a_trace_leads_from_the_execution_to_the_launch_calls_and_the_sweeps_id_
     assert noted(launches, "lane") == {"us-east-1.on-demand", "us-west-2.on-demand"}
     assert noted(under(segments, "spawn-plan-sweep"), "sweep_id") == {sweep}
     assert noted(under(segments, "spawn-collect-results"), "sweep_id") == {sweep}
-    # EC2 begins no traces: the ends have traces of their own, which the sweep's id finds.
+    # EC2 begins no traces: what its events lead to has traces of its own, and the end of each member is told to the execution's.
+    members = [segment for segment in segments if segment["name"] == "spawn-member"]
+    assert sorted(segment["annotations"]["instance_id"] for segment in members) == sorted(instances)
+    assert noted(members, "member") == {"0", "1", "2"} and noted(members, "sweep_id") == {sweep}
+    assert not any(segment["error"] for segment in members)
     ends = [one for trace in found for one in under(trace, "spawn-track-instances") if "instance_id" in one["annotations"]]
     assert noted(ends, "sweep_id") >= {sweep}
     assert noted(ends, "member") >= {"0", "1", "2"}

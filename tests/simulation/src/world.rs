@@ -187,6 +187,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         webhooks: Vec::new(),
         occasions: Vec::new(),
         log_group: None,
+        trace: None,
         instance_metrics: Default::default(),
         dns_label: None,
         deadlines_changed_at: None,

@@ -19,6 +19,8 @@ use spawn_core::ledger::Stored as _;
 use spawn_core::rows::MemberRow;
 
 pub const EXECUTION: &str = "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:test";
+/// The trace that it began.
+pub const TRACE: &str = "1-5759e988-bd862e3fe1be46a994272793";
 
 /// A deployment without a domain, whose documents need not name an image or a type.
 pub fn deployment(instance_type: &str) -> Deployment {
@@ -92,6 +94,7 @@ impl Place {
             execution_arn: execution_arn.to_owned(),
             started_at: "2026-01-22T10:00:00Z".to_owned(),
             input,
+            trace: Some(TRACE.to_owned()),
         };
         Box::pin(handle(input, &self.ports(), now)).await
     }

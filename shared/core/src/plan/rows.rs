@@ -235,6 +235,7 @@ fn sweep_row(
         log_group: sweep
             .logs
             .then(|| boot::log_group(context.sweep_id.as_str())),
+        trace: None,
         instance_metrics: sweep.instance_metrics.clone(),
         dns_label: None,
         deadlines_changed_at: None,

@@ -167,6 +167,9 @@ pub struct SweepRow {
     /// The log group of its members' output; `None` when it is not wanted.
     #[serde(default)]
     pub log_group: Option<String>,
+    /// The trace that its execution began, where it is sampled: the ends of its members are told to that one, too.
+    #[serde(default)]
+    pub trace: Option<String>,
     /// What its members' machines report to CloudWatch; empty: nothing.
     #[serde(default)]
     pub instance_metrics: Wanted,

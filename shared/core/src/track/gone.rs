@@ -36,11 +36,12 @@ pub(super) fn of(before: &MemberRow, after: &MemberRow) -> Option<Gone> {
 }
 
 impl Gone {
-    /// Logs it. Called once the end is in the ledger: by whoever wrote it there, and by nobody else, so the line is told once. A
+    /// Logs it, with the trace of its sweep. Called once the end is in the ledger: by whoever wrote it there, and by nobody else, so the line is told once. A
     /// death in between loses the line and nothing more.
-    pub(super) fn log(&self) {
+    pub(super) fn log(&self, trace: Option<&str>) {
         let member = &self.member;
         tracing::info!(
+            trace,
             sweep_id = %member.sweep_id,
             member = member.index,
             attempt = member.try_number(),
