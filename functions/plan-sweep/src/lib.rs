@@ -126,8 +126,8 @@ where
     })?;
     let naming = ports.deployment.naming.as_ref();
     if let Some(sweep_id) = resume::asked(&input.input) {
-        let execution = &input.execution_arn;
-        return resume::resume(&sweep_id, execution, ports.ledger, naming, now).await;
+        let (execution, trace) = (&input.execution_arn, input.trace.as_deref());
+        return resume::resume(&sweep_id, execution, trace, ports.ledger, naming, now).await;
     }
     let defaults = &ports.deployment.defaults;
     let sweep = document::read(&input.input, ports.objects, defaults).await?;

@@ -37,6 +37,7 @@ const TRIES_MAX: u32 = 8;
 pub(crate) async fn resume(
     sweep_id: &SweepId,
     execution_arn: &str,
+    trace: Option<&str>,
     ledger: &impl Ledger,
     naming: Option<&Naming>,
     now: u64,
@@ -47,7 +48,7 @@ pub(crate) async fn resume(
         )));
     };
     if sweep.execution_arn != execution_arn {
-        begin(&sweep, execution_arn, ledger, naming, now).await?;
+        begin(&sweep, execution_arn, trace, ledger, naming, now).await?;
     } else if sweep.status.may_launch() {
         // Planned by a call before this one, whose answer was lost.
         return output(&sweep, ledger).await;
@@ -81,6 +82,7 @@ fn drained(sweep_id: &SweepId) -> FunctionError {
 async fn begin(
     sweep: &SweepRow,
     execution_arn: &str,
+    trace: Option<&str>,
     ledger: &impl Ledger,
     naming: Option<&Naming>,
     now: u64,
@@ -99,7 +101,10 @@ async fn begin(
     }
     let key = execution_key(&sweep.execution_arn);
     let old: Option<ExecutionRow> = ledger::load(ledger, key).await?;
-    match ledger.commit(reopen(sweep, old, execution_arn)?).await {
+    match ledger
+        .commit(reopen(sweep, old, execution_arn, trace)?)
+        .await
+    {
         Ok(()) => Ok(()),
         Err(LedgerError::Condition { .. }) => Err(FunctionError::NotAllowed(format!(
             "sweep {sweep_id} was resumed by another execution, or this one was cancelled"

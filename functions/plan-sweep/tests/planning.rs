@@ -9,7 +9,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{EXECUTION, Place, deployment};
+use common::{EXECUTION, Place, TRACE, deployment};
 use plan_sweep::{Deployment, Output};
 use serde_json::{Value, json};
 use simulation::{Death, When};
@@ -68,6 +68,7 @@ impl Place {
         let pending: u32 = lanes.iter().map(|lane| lane.pending).sum();
         assert_eq!(pending, output.members);
         let sweep = self.sweep(output).await;
+        assert_eq!(sweep.trace.as_deref(), Some(TRACE));
         assert_eq!(sweep.status, SweepStatus::Launching);
         assert_eq!(sweep.counts.total(), i64::from(output.members));
     }

@@ -44,7 +44,7 @@ async fn resume(world: &World, name: &str) -> Result<Output, FunctionError> {
         execution_arn: execution(name),
         started_at: "2026-01-22T10:00:00Z".to_owned(),
         input: json!({"resume": world.sweep_id}),
-        trace: None,
+        trace: Some(format!("trace of {name}")),
     };
     handle(input, &ports, 1_000_000).await
 }
@@ -126,6 +126,7 @@ async fn check_resumed(world: &World, name: &str) {
     let row = world.sweep().await;
     assert_eq!(row.status, SweepStatus::Launching);
     assert_eq!(row.execution_arn, execution(name));
+    assert_eq!(row.trace, Some(format!("trace of {name}")));
     assert!(
         row.may_launch() && row.drain.is_none() && row.ended_at.is_none(),
         "{row:?}"

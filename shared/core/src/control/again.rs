@@ -158,7 +158,7 @@ pub fn resumable(sweep: &SweepRow, members: &[MemberRow]) -> Result<usize, Funct
 const NAMED_MAX: usize = 20;
 
 /// The first writes of a resumption by the execution `execution_arn`: the sweep is planned again, under this execution, and
-/// what its old execution still brings about concerns it no more.
+/// what its old execution still brings about concerns it no more. `trace` is what this one began, where it is sampled.
 ///
 /// # Errors
 /// When a row cannot be written as JSON.
@@ -166,6 +166,7 @@ pub fn reopen(
     sweep: &SweepRow,
     old: Option<ExecutionRow>,
     execution_arn: &str,
+    trace: Option<&str>,
 ) -> Result<Vec<Write>, LedgerError> {
     let status = path(&["status"]);
     let new = ExecutionRow {
@@ -181,6 +182,7 @@ pub fn reopen(
             set: vec![
                 (status.clone(), Value::from(SweepStatus::Planning.as_str())),
                 (path(&["execution_arn"]), Value::from(execution_arn)),
+                (path(&["trace"]), Value::from(trace)),
             ],
             remove: remove.iter().map(|name| path(&[name])).collect(),
             add: Vec::new(),
