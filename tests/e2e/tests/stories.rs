@@ -59,6 +59,8 @@ fn sweeps_on_instances_that_run_programs() {
             "test_traces.py",
             "test_page.py",
             "test_controls.py",
+            "test_policies.py",
+            "test_promises.py",
             "test_notify.py",
             "test_logs.py",
         ],
@@ -101,6 +103,19 @@ fn sweeps_over_several_accounts() {
         ..StackOptions::default()
     };
     tell(&options, &["test_accounts.py"]);
+}
+
+/// A story that no test names would be told to nobody.
+#[test]
+fn every_story_is_told() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/stories");
+    let named = include_str!("stories.rs");
+    let files = std::fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let untold: Vec<String> = names
+        .filter(|name| name.starts_with("test_") && !named.contains(&format!("\"{name}\"")))
+        .collect();
+    assert_eq!(untold, Vec::<String>::new());
 }
 
 /// How soon the control plane acts, as a distribution.
