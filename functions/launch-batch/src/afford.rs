@@ -54,8 +54,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             one.count = match budget::room(&sweep, standing, each, wanted) {
                 Room::For(count) => count,
                 Room::WhenCharged(most) => {
-                    let enough = room_when.unwrap_or(most).max(most);
-                    room_when = Some(enough);
+                    room_when = room_when.max(Some(most));
                     0
                 }
                 Room::Later => {
