@@ -4,7 +4,7 @@ import datetime
 
 from conftest import HOME
 from test_faults import running
-from test_promises import pass_over
+from test_promises import pass_over, say_idle
 
 
 def failing(document, **policy):
@@ -87,12 +87,7 @@ def test_an_instance_is_kept_alive_until_the_time_of_its_tag(stack, document):
 
     def look():
         """A pass after the instance said that it has been idle for long enough."""
-        now = int(datetime.datetime.now().timestamp() * 1000)
-        stack.table.update_item(
-            Key=key,
-            UpdateExpression="SET report_activity = :idle, report_activity_since = :since, report_heartbeat_at = :now",
-            ExpressionAttributeValues={":idle": "idle", ":since": now - 61_000, ":now": now},
-        )
+        say_idle(stack, key, 61)
         return pass_over(stack)["decisions"]
 
     launched = int(member["launched_at"]) / 1000

@@ -94,6 +94,16 @@ def test_an_orphan_is_marked_and_then_ended_and_what_is_protected_stays(stack):
         ec2.terminate_instances(InstanceIds=[orphan, protected, stranger])
 
 
+def say_idle(stack, key, seconds):
+    """An instance's word that it has been idle for so long. This machine never is: it is what the monitor would say on a quiet one."""
+    now = int(datetime.datetime.now().timestamp() * 1000)
+    stack.table.update_item(
+        Key=key,
+        UpdateExpression="SET report_activity = :idle, report_activity_since = :since, report_heartbeat_at = :now",
+        ExpressionAttributeValues={":idle": "idle", ":since": now - seconds * 1000, ":now": now},
+    )
+
+
 def test_what_is_idle_for_too_long_is_ended_and_says_so(stack, document):
     document |= {"command": "sleep 600", "idle_timeout": "1m", "idle": {"grace": "0s"}, "params": [{"x": 1}]}
     sweep = running(stack, stack.submit(document), 1)
@@ -102,13 +112,7 @@ def test_what_is_idle_for_too_long_is_ended_and_says_so(stack, document):
     stack.until(lambda: stack.table.get_item(Key=key)["Item"].get("report_activity"))
 
     def reaped():
-        # This machine is never idle: what the monitor would say on a quiet one.
-        now = int(datetime.datetime.now().timestamp() * 1000)
-        stack.table.update_item(
-            Key=key,
-            UpdateExpression="SET report_activity = :idle, report_activity_since = :since, report_heartbeat_at = :now",
-            ExpressionAttributeValues={":idle": "idle", ":since": now - 90_000, ":now": now},
-        )
+        say_idle(stack, key, 90)
         pass_over(stack)
         return stack.members(sweep)[0]["state"] == "reaped"
 
