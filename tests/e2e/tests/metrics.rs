@@ -154,7 +154,7 @@ fn the_agent_gets_a_whole_configuration_and_the_rates_are_those_of_the_kernels_c
         until(&machine, "rates of a quiet second", || {
             rates(&machine).len() >= seen + 4
         });
-        fs::write(machine.home.join("var/lib/spawn/work/go"), "").unwrap();
+        fs::write(machine.home.join("var/lib/spawn/work").join("go"), "").unwrap();
         machine.wait();
 
         let config = configuration(&machine);

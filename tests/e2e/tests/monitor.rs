@@ -111,7 +111,7 @@ fn large_totals_since_boot_are_not_work_and_changes_are_reported_once() {
             work
         });
         assert_eq!(said(&machine).len(), 3, "{shell}");
-        fs::write(machine.home.join("var/lib/spawn/work/go"), "").unwrap();
+        fs::write(machine.home.join("var/lib/spawn/work").join("go"), "").unwrap();
         machine.wait();
     }
 }
