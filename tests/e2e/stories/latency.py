@@ -1,6 +1,6 @@
 """A measurement, no story: how long after a member's report its instance is stopped, and the ledger knows of it.
 
-Run by `cargo test -p e2e --test stories latency -- --ignored --nocapture`. Members run two at a time, so that it is the control plane that is
+Run by `cargo run -p e2e --example latency`. Members run two at a time, so that it is the control plane that is
 measured and not how many programs this machine can run at once.
 """
 

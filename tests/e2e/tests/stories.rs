@@ -1,9 +1,11 @@
 //! Starts the local stack and has plain AWS clients tell their stories on it.
 
-use std::process::Command;
+mod beside;
+
 use std::time::Duration;
 
-use local::{Mode, Stack, StackOptions};
+use beside::run_python;
+use local::{Mode, StackOptions};
 
 /// Runs the stories of these files on a stack of their own.
 fn tell(options: &StackOptions, files: &[&str]) {
@@ -18,29 +20,6 @@ fn tell(options: &StackOptions, files: &[&str]) {
         "--durations=5",
     ];
     run_python(options, &[&pytest, files].concat());
-}
-
-/// Runs Python beside the stories, on a stack of its own.
-fn run_python(options: &StackOptions, arguments: &[&str]) {
-    let stack = match Stack::start(options) {
-        Ok(stack) => stack,
-        Err(error) => panic!("the local stack did not start: {error}"),
-    };
-    let stories = concat!(env!("CARGO_MANIFEST_DIR"), "/stories");
-    let status = Command::new(stack.python())
-        .args(arguments)
-        .current_dir(stories)
-        .envs(stack.environment())
-        .env("SPAWN_SIM", stack.sim_endpoint())
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .status();
-    let logs = stack.folder().to_owned();
-    stack.stop();
-    match status {
-        Ok(status) if status.success() => {}
-        Ok(_) => panic!("it failed; the servers' logs are in {}", logs.display()),
-        Err(error) => panic!("Python did not start: {error}"),
-    }
 }
 
 /// Members are local processes; instances come and go quickly.
@@ -116,11 +95,4 @@ fn every_story_is_told() {
         .filter(|name| name.starts_with("test_") && !named.contains(&format!("\"{name}\"")))
         .collect();
     assert_eq!(untold, Vec::<String>::new());
-}
-
-/// How soon the control plane acts, as a distribution.
-#[test]
-#[ignore = "a measurement, for a machine that does nothing else"]
-fn latency() {
-    run_python(&StackOptions::default(), &["latency.py"]);
 }
