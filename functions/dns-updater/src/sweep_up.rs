@@ -8,7 +8,7 @@ use spawn_core::dns::{
 };
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
-use spawn_core::ledger::{self, Expect, Key, Ledger, LedgerError, Stored, Write};
+use spawn_core::ledger::{self, Key, Ledger, LedgerError, Stored};
 use spawn_core::ports::{ChangeRecords, Clock, FindInstances, InAccounts};
 use spawn_core::rows::{MemberRow, SweepRow, shard_pk, sweep_key};
 use spawn_core::state::SweepStatus;
@@ -288,15 +288,8 @@ async fn forget_ended(
         .map(|group| (group.key(), group.version));
     let ended: Vec<(Key, u64)> = claims.chain(groups).collect();
     for (key, version) in ended {
-        let delete = Write::Delete {
-            key,
-            expect: Expect::Version(version),
-        };
-        match ledger.commit(vec![delete]).await {
-            // Another sweep has taken the label meanwhile.
-            Ok(()) | Err(LedgerError::Condition { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // Unless another sweep has taken the label meanwhile.
+        ledger::forget(ledger, key, version).await?;
     }
     Ok(())
 }

@@ -10,9 +10,7 @@ use spawn_core::control::all_members;
 use spawn_core::document::Occasion;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
-use spawn_core::ledger::{
-    self, Expect, Key, Ledger, LedgerError, Stored as _, Versioned as _, Write,
-};
+use spawn_core::ledger::{self, Key, Ledger, LedgerError, Stored as _, Versioned as _};
 use spawn_core::notify::{
     Facts, NoticeRow, PENDING, PendingRow, Raise, Target, decide, message, notice_prefix, overdue,
     pending_prefix, webhook_url,
@@ -269,14 +267,7 @@ async fn forget(sweep_id: &SweepId, ledger: &impl Ledger) -> Result<(), Function
     let ends: Vec<PendingRow> =
         ledger::load_all(ledger, PENDING, &pending_prefix(sweep_id)).await?;
     for end in ends {
-        let delete = Write::Delete {
-            key: end.key(),
-            expect: Expect::Version(end.version),
-        };
-        match ledger.commit(vec![delete]).await {
-            Ok(()) | Err(LedgerError::Condition { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        ledger::forget(ledger, end.key(), end.version).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use spawn_core::account::Place;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
-use spawn_core::ledger::{self, Expect, Ledger, LedgerError, Stored as _, Write};
+use spawn_core::ledger::{self, Ledger, LedgerError, Stored as _};
 use spawn_core::metrics::{Measured, Metric};
 use spawn_core::ports::{
     BadEnd, CloudInstance, InAccounts, ListInstances, StopInstances, WakeExecutions,
@@ -159,15 +159,7 @@ async fn forget(ledger: &impl Ledger, row: &LingeringRow) -> Result<(), LedgerEr
     if sweep.live > 0 {
         return Ok(());
     }
-    let delete = Write::Delete {
-        key: row.key(),
-        expect: Expect::Version(row.version),
-    };
-    match ledger.commit(vec![delete]).await {
-        // Another pass was faster.
-        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
+    ledger::forget(ledger, row.key(), row.version).await
 }
 
 /// What places have shown of each sweep so far. A sweep is concluded as soon as each of its places has answered or failed, so that

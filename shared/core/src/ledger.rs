@@ -278,6 +278,21 @@ pub trait Ledger: Send + Sync {
     ) -> impl Future<Output = Result<Page, LedgerError>> + Send;
 }
 
+/// Deletes the row of `key`, unless somebody has changed or deleted it since it had this version.
+///
+/// # Errors
+/// When the ledger does not answer. Repeatable.
+pub async fn forget(ledger: &impl Ledger, key: Key, version: u64) -> Result<(), LedgerError> {
+    let delete = Write::Delete {
+        key,
+        expect: Expect::Version(version),
+    };
+    match ledger.commit(vec![delete]).await {
+        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The typed value of `key`, if there is one.
 ///
 /// # Errors

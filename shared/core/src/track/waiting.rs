@@ -8,7 +8,7 @@ use crate::errors::FunctionError;
 use crate::ids::{LaneId, SweepId};
 use crate::ledger::{self, Condition, Expect, Ledger, LedgerError, Stored as _, Write, path};
 use crate::ports::WakeExecutions;
-use crate::rows::{LaneRow, RetryRow, SlotRow, SweepRow, slot_key, sweep_key, sweep_pk};
+use crate::rows::{LaneRow, RetryRow, SlotRow, SweepRow, sweep_key, sweep_pk};
 use crate::state::{MemberState, SweepStatus};
 
 /// Who waits, and for what.
@@ -135,15 +135,8 @@ pub async fn wake(
     for slot in slots {
         if slot.may_go_on(&sweep) {
             executions.wake(&slot.task_token, &json!({})).await?;
-            let delete = Write::Delete {
-                key: slot_key(sweep_id, &slot.lane),
-                expect: Expect::Version(slot.version),
-            };
-            match ledger.commit(vec![delete]).await {
-                // The lane waits again already, with a new token.
-                Ok(()) | Err(LedgerError::Condition { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            // Unless the lane waits again already, with a new token.
+            ledger::forget(ledger, slot.key(), slot.version).await?;
         }
     }
     Ok(())
