@@ -152,7 +152,6 @@ class Stack:
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.loads(response.read() or b"null")
 
-
     def calls(self, action):
         """How many calls of an action EC2 has had."""
         counted = self.sim("calls")
@@ -168,6 +167,12 @@ class Stack:
 
     def clear_faults(self):
         self.sim("faults", method="DELETE")
+
+    def end_what_runs(self):
+        """Cancels the sweeps that a story left running: their programs would have the turns of the next story's."""
+        running = {"stateMachineArn": self.machine("spawn-sweep"), "statusFilter": "RUNNING"}
+        for execution in self.states.list_executions(**running)["executions"]:
+            self.states.stop_execution(executionArn=execution["executionArn"], cause="its story is over")
 
     def processes(self, name):
         """The processes of this stack's functions that run a binary of this name."""
@@ -194,6 +199,7 @@ def the_stack():
 def stack(the_stack):
     yield the_stack
     the_stack.clear_faults()
+    the_stack.end_what_runs()
 
 
 @pytest.fixture
