@@ -9,6 +9,7 @@
 pub mod breaker;
 pub mod deadline;
 mod decide;
+mod decision;
 mod facts;
 pub mod idle;
 mod place;
@@ -18,10 +19,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{
-    Action, BOOT_GRACE_MS, Decision, LOOK_MS_MAX, MARK_GRACE_MS, Reason, Verdict, WARNING_MS,
-    decide,
-};
+pub use decide::{BOOT_GRACE_MS, LOOK_MS_MAX, MARK_GRACE_MS, WARNING_MS, decide};
+pub use decision::{Action, Decision, Reason, Verdict};
 pub use facts::{
     ATTEMPT_TAG, Claim, KEEP_ALIVE_TAG, KeptAlive, Known, MANAGED_TAG, ManagedInstance, ORPHAN_TAG,
     PROTECT_TAG, Record, SWEEP_TAG, Subject, SweepFacts, Usage, ZOMBIE_TAG, mark_tag,

@@ -1,6 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock;
+use crate::ledger::{Condition, Write, path};
+use crate::money::MicroDollars;
+use crate::rows::{SweepRow, sweep_key};
 
 fn sweep(budget: i64, charged: i64, billed: i64) -> SweepRow {
     let row = serde_json::json!({

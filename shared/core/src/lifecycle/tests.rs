@@ -1,0 +1,176 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::SweepId;
+
+fn member() -> MemberRow {
+    let lane = "us-east-1.spot".parse().unwrap();
+    MemberRow {
+        state: MemberState::Launching,
+        live: true,
+        launched_at: Some(0),
+        ttl_deadline: Some(1_000_000),
+        ..MemberRow::planned(SweepId::from("s"), 1, 0, lane)
+    }
+}
+
+fn around(report: Option<i64>, on_complete: OnComplete) -> Circumstances {
+    Circumstances {
+        report: report.map(|exit_code| Report {
+            exit_code,
+            interrupted: false,
+            result_key: None,
+            at: 1,
+            reason: None,
+        }),
+        last_words: None,
+        on_complete,
+        sweep: SweepStatus::Running,
+        now: 10,
+    }
+}
+
+fn terminated(reason: Option<&str>) -> Observation {
+    Observation::State(InstanceState::Terminated, reason.map(str::to_owned))
+}
+
+#[test]
+fn the_end_of_an_instance_is_judged_by_what_is_known_of_it() {
+    let user = Some("Client.UserInitiatedShutdown");
+    let lost = Some("Server.SpotInstanceTermination");
+    let draining = |mut around: Circumstances| {
+        around.sweep = SweepStatus::Draining;
+        around
+    };
+    let late = |mut around: Circumstances| {
+        around.now = 996_000;
+        around
+    };
+    let plain = |report| around(report, OnComplete::Terminate);
+    for (around, reason, state) in [
+        (plain(Some(0)), user, MemberState::Completed),
+        (plain(Some(1)), user, MemberState::Failed),
+        (plain(None), user, MemberState::Failed),
+        (plain(None), lost, MemberState::Interrupted),
+        (plain(Some(0)), lost, MemberState::Completed),
+        (draining(plain(None)), user, MemberState::Reaped),
+        (draining(plain(Some(0))), user, MemberState::Completed),
+        (late(plain(None)), user, MemberState::Reaped),
+    ] {
+        let after = observe(&member(), &terminated(reason), &around)
+            .unwrap()
+            .unwrap();
+        assert_eq!(after.state, state, "{around:?} {reason:?}");
+        assert_eq!(state_of(after.code.unwrap()), state);
+        assert!(!after.live);
+        assert_eq!(after.ended_at, Some(around.now));
+    }
+}
+
+#[test]
+fn a_report_ends_a_member_only_when_its_instance_is_to_stay() {
+    for (on_complete, ends) in [
+        (OnComplete::Terminate, false),
+        (OnComplete::Stop, true),
+        (OnComplete::None, true),
+    ] {
+        let after = observe(
+            &member(),
+            &Observation::Reported,
+            &around(Some(0), on_complete),
+        );
+        let after = after.unwrap();
+        assert_eq!(after.is_some(), ends, "{on_complete:?}");
+        assert!(after.is_none_or(|member| member.live && member.state.is_ended()));
+    }
+}
+
+fn seen(member: &MemberRow, state: InstanceState, now: u64) -> MemberRow {
+    let around = Circumstances {
+        now,
+        ..around(None, OnComplete::Terminate)
+    };
+    let seen = observe(member, &Observation::State(state, None), &around).unwrap();
+    seen.unwrap_or_else(|| member.clone())
+}
+
+#[test]
+fn a_stopped_member_waits_for_its_start_and_its_time_stands_still() {
+    let running = seen(&member(), InstanceState::Running, 10);
+    let stopped = seen(&running, InstanceState::Stopping, 400_000);
+    assert_eq!(
+        (stopped.state, stopped.live, stopped.ended_at),
+        (MemberState::Stopped, false, None)
+    );
+    // Seen again, long after its time would have been over.
+    let stopped = seen(&stopped, InstanceState::Stopped, 9_000_000);
+    assert_eq!(stopped.paused_at, Some(400_000));
+    let resumed = seen(&stopped, InstanceState::Running, 9_400_000);
+    assert_eq!((resumed.state, resumed.live), (MemberState::Running, true));
+    assert_eq!(resumed.ttl_deadline, Some(10_000_000));
+    assert_eq!((resumed.paused_at, resumed.reason), (None, None));
+}
+
+#[test]
+fn a_member_that_spawn_ends_says_why() {
+    let mut member = member();
+    member.reaping = Some(crate::reap::Reaping {
+        reason: crate::reap::ReapReason::Idle,
+        note: None,
+        at: 5,
+    });
+    let after = seen(&member, InstanceState::Terminated, 10);
+    assert_eq!(after.state, MemberState::Reaped);
+    assert_eq!(after.reason.as_deref(), Some("it was idle for too long"));
+}
+
+fn any_observation() -> impl Strategy<Value = Observation> {
+    use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
+    let states = prop::sample::select(vec![
+        Pending,
+        Running,
+        Stopping,
+        Stopped,
+        ShuttingDown,
+        Terminated,
+    ]);
+    prop_oneof![
+        states
+            .clone()
+            .prop_map(|state| Observation::State(state, None)),
+        states.clone().prop_map(Observation::Changed),
+        Just(Observation::Gone),
+        Just(Observation::SpotNotice),
+        Just(Observation::Rebalance),
+        Just(Observation::Reported),
+        (0_u8..3).prop_map(|last| Observation::At(Addresses {
+            private_ip: Some([10, 0, 0, last].into()),
+            ..Addresses::default()
+        })),
+    ]
+}
+
+proptest! {
+    /// Whatever is seen, in whatever order and however often: every move is allowed, an end is final, a freed slot stays
+    /// free, and a second look at the same thing tells nothing new.
+    #[test]
+    fn members_only_move_forward(
+        observations in prop::collection::vec(any_observation(), 0..20),
+        report in prop::option::of(0_i64..3),
+        on_complete in prop::sample::select(vec![OnComplete::Terminate, OnComplete::Stop, OnComplete::None]),
+    ) {
+        let around = around(report, on_complete);
+        let mut member = member();
+        for observation in observations {
+            let Some(next) = observe(&member, &observation, &around).unwrap() else { continue };
+            prop_assert!(next.state == member.state || member.state.may_become(next.state));
+            prop_assert!(member.live || !next.live || member.state == MemberState::Stopped);
+            prop_assert!(!(next.live && next.state == MemberState::Stopped));
+            prop_assert_eq!(member.state.is_ended(), member.ended_at.is_some());
+            prop_assert_eq!(member.state.is_ended(), member.code.is_some());
+            prop_assert!(!member.state.is_ended() || member.exit_code == next.exit_code);
+            prop_assert_eq!(observe(&next, &observation, &around).unwrap(), None);
+            member = next;
+        }
+    }
+}
