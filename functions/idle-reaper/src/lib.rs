@@ -2,6 +2,7 @@
 //! shows none; and every minute it looks over each place for instances whose time is over, which are idle, or nobody's.
 
 mod act;
+mod lease;
 mod look;
 mod pass;
 

@@ -27,12 +27,12 @@ use spawn_core::ports::{
 };
 use spawn_core::reap::breaker;
 use spawn_core::reap::{
-    Action, Decision, Looks, ManagedInstance, PlaceRow, Reason, SWEEP_TAG, WATCH_PREFIX, WatchRow,
-    place_key, watch_pk,
+    Action, Decision, Looks, ManagedInstance, Reason, SWEEP_TAG, WATCH_PREFIX, WatchRow, watch_pk,
 };
 use spawn_core::rows::{SweepRow, sweep_key};
 
 use crate::act::{self, Acted};
+use crate::lease::{give_back, take_lease};
 use crate::{Ports, look};
 
 /// Which place to look at.
@@ -83,9 +83,6 @@ pub struct Told {
 
 /// Decisions that an answer lists: a state's output holds 256 KiB, and there are places beside this one.
 const ACTS_MAX: usize = 50;
-
-/// A pass that died holds its place for so long: the function's time limit.
-const LEASE_MS: u64 = 2 * 60 * 1000;
 
 /// Looks over a place.
 ///
@@ -329,54 +326,6 @@ fn is_due(
         || look.at <= one.instance.launched_at
         || sweep.drain.is_some()
         || deadlines_changed
-}
-
-/// Begins a pass, unless another may be under way.
-async fn take_lease(
-    ledger: &impl Ledger,
-    place: Place,
-    now: u64,
-) -> Result<Option<PlaceRow>, FunctionError> {
-    let row: Option<PlaceRow> = ledger::load(ledger, place_key(&place)).await?;
-    let is_new = row.is_none();
-    let mut row = row.unwrap_or(PlaceRow {
-        place,
-        version: 0,
-        pass_until: 0,
-        passed_at: 0,
-    });
-    if row.pass_until > now {
-        return Ok(None);
-    }
-    row.pass_until = now + LEASE_MS;
-    let write = if is_new {
-        row.create()?
-    } else {
-        row.clone().replace()?
-    };
-    match ledger.commit(vec![write]).await {
-        Ok(()) => {
-            row.version += u64::from(!is_new);
-            Ok(Some(row))
-        }
-        Err(LedgerError::Condition { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Ends a pass; `passed_at` when it was complete.
-async fn give_back(
-    ledger: &impl Ledger,
-    mut lease: PlaceRow,
-    passed_at: Option<u64>,
-) -> Result<(), FunctionError> {
-    lease.pass_until = 0;
-    lease.passed_at = passed_at.unwrap_or(lease.passed_at);
-    match ledger.commit(vec![lease.replace()?]).await {
-        // It took too long, and another has begun.
-        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Notes when each instance is looked at next.
