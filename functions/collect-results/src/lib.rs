@@ -136,7 +136,7 @@ async fn write_files<L, E, O: Objects>(
 ) -> Result<(), FunctionError> {
     let results = results(ports.objects, sweep, members).await?;
     let mut csv = csv::Writer::from_writer(Vec::new());
-    for row in settle::results_table(members, &results) {
+    for row in settle::results_table(members, &results, cost) {
         csv.write_record(row)
             .map_err(|error| FunctionError::Bug(error.to_string()))?;
     }

@@ -85,10 +85,10 @@ async fn results_become_columns_and_the_status_tells_of_failures() {
     assert_eq!(output["cost"]["incomplete"], Value::Null);
     assert_eq!(
         table(&world),
-        "index,name,param.index,state,exit_code,reason_code,score,note\n\
-         0,,0,completed,0,completed,0.10,\"a, \"\"b\"\"\"\n\
-         1,,1,failed,2,exit_code,,\n\
-         2,,2,failed,,lost,,\n"
+        "index,name,param.index,state,exit_code,reason_code,cost_usd,score,note\n\
+         0,,0,completed,0,completed,0.001516,0.10,\"a, \"\"b\"\"\"\n\
+         1,,1,failed,2,exit_code,0.001516,,\n\
+         2,,2,failed,,lost,0.001516,,\n"
     );
     let manifest = world.objects.text(
         "results",
@@ -147,7 +147,7 @@ async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
     assert_eq!(output["counts"]["completed"], 1);
     assert_eq!(output["counts"]["reaped"], 1);
     assert_eq!(output["counts"]["planned"], 1);
-    assert!(table(&world).contains("0,,0,completed,0,completed,1\n"));
+    assert!(table(&world).contains("0,,0,completed,0,completed,0.001516,1\n"));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_death_at_any_call_is_made_good_by_the_next_settlement() {
             world.faults.arm(None);
             let output = settle(&world, 9_000).await.unwrap();
             assert_eq!(output["status"], "completed", "{when:?} {call}");
-            assert!(table(&world).contains("1,,1,completed,0,completed,1\n"));
+            assert!(table(&world).contains("1,,1,completed,0,completed,0.001516,1\n"));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::cost::Settlement;
 use crate::ending::EndCode;
 use crate::instance_metrics;
+use crate::money::MicroDollars;
 use crate::rows::{MemberRow, SweepRow, Try};
 use crate::state::{Counts, MemberState, SweepStatus};
 
@@ -107,8 +108,12 @@ fn cost_usd(cost: &Settlement) -> Value {
     if cost.instances == 0 && !cost.is_complete() {
         return Value::Null;
     }
-    let text = cost.total.to_string();
-    serde_json::from_str(text.trim_start_matches('$')).unwrap_or(Value::Null)
+    serde_json::from_str(&dollars(cost.total)).unwrap_or(Value::Null)
+}
+
+/// The bare number of an amount in US dollars.
+fn dollars(amount: MicroDollars) -> String {
+    amount.to_string().replacen('$', "", 1)
 }
 
 /// The manifest: the output, and every member with what became of it.
@@ -193,16 +198,18 @@ fn try_entry(one: &Try) -> Value {
 
 /// The names of the columns that every table of results has.
 const FIRST_COLUMNS: [&str; 2] = ["index", "name"];
-const MIDDLE_COLUMNS: [&str; 3] = ["state", "exit_code", "reason_code"];
+const MIDDLE_COLUMNS: [&str; 4] = ["state", "exit_code", "reason_code", "cost_usd"];
 
 /// The table of results: a header, then a row for each member. `results` holds the fields of the members' results by index.
 ///
-/// Parameters come before the state, results after it, each in the order of first appearance. A parameter named like a
-/// fixed column is called `param.NAME`, a result named like any column before it `result.NAME`.
+/// Parameters come before the state, results after the cost, each in the order of first appearance. A parameter named like a
+/// fixed column is called `param.NAME`, a result named like any column before it `result.NAME`. The cost is that of all tries in
+/// US dollars; none where nothing was launched or a price is missing. The costs add up to the sweep's.
 #[must_use]
 pub fn results_table(
     members: &[MemberRow],
     results: &BTreeMap<u32, Map<String, Value>>,
+    cost: &Settlement,
 ) -> Vec<Vec<String>> {
     let params: BTreeMap<u32, Map<String, Value>> = members
         .iter()
@@ -248,6 +255,8 @@ pub fn results_table(
                 .map(|code| code.to_string())
                 .unwrap_or_default(),
         );
+        let amount = cost.by_member.get(&member.index);
+        row.push(amount.map(|amount| dollars(*amount)).unwrap_or_default());
         row.extend(result_names.iter().map(|name| cell(result, name)));
         table.push(row);
     }

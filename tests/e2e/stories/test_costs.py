@@ -49,6 +49,7 @@ def test_a_sweep_costs_what_its_instances_are_billed(stack, document):
     hours = month_hours(min(one["LaunchTime"] for one in shown.values()))
     expected = 2 * least_bill("us-east-1", hours) + least_bill("eu-west-1", hours)
     assert dollars(output["cost_usd"]) == expected
+    assert sum(dollars(row["cost_usd"]) for row in stack.results(output)) == expected
     meta = stack.meta(output["sweep_id"])
     assert int(meta["charged"]) == int(meta["billed"]) == expected, "nothing stays reserved"
 

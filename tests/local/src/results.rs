@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 /// Fixed columns before the parameters, and between parameters and results.
 const STATE: &str = "state";
 const EXIT_CODE: &str = "exit_code";
-/// How many they are: these two and `reason_code`.
-const STATE_COLUMNS: usize = 3;
+/// How many they are: these two, `reason_code` and `cost_usd`.
+const STATE_COLUMNS: usize = 4;
 
 /// Endings and words of names for which less is better.
 const LOWER_IS_BETTER: [&str; 9] = [
@@ -216,9 +216,10 @@ impl Results {
 mod tests {
     use super::*;
 
-    const FILE: &[u8] = b"index,name,rate,units,state,exit_code,reason_code,accuracy,log_loss\n\
-        0,,0.1,2,completed,0,completed,0.9,0.5\n1,b,0.1,4,failed,1,exit_code,,\n\
-        2,,0.2,2,completed,0,completed,0.8,0.4\n3,,0.2,4,completed,0,completed,nan,1\n";
+    const FILE: &[u8] =
+        b"index,name,rate,units,state,exit_code,reason_code,cost_usd,accuracy,log_loss\n\
+        0,,0.1,2,completed,0,completed,0.01,0.9,0.5\n1,b,0.1,4,failed,1,exit_code,0.01,,\n\
+        2,,0.2,2,completed,0,completed,0.01,0.8,0.4\n3,,0.2,4,completed,0,completed,,nan,1\n";
 
     #[test]
     fn columns_fall_into_parameters_and_results() {
