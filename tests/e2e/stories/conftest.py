@@ -13,6 +13,8 @@ import boto3
 import pytest
 
 HOME = "us-east-1"
+# A limit and no expectation: on a machine that does much else everything takes longer.
+PATIENCE_S = 180
 ACCOUNT = "000000000000"
 RESULTS = f"spawn-results-{ACCOUNT}-{HOME}"
 DATA = f"spawn-data-{ACCOUNT}-{HOME}"
@@ -51,7 +53,7 @@ class Stack:
         )
         return answer["executionArn"]
 
-    def wait(self, execution, seconds=90):
+    def wait(self, execution, seconds=PATIENCE_S):
         """The execution when it has ended."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -65,14 +67,14 @@ class Stack:
         history = self.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=8)
         return json.dumps(history["events"], default=str, indent=1)
 
-    def run(self, document, seconds=90):
+    def run(self, document, seconds=PATIENCE_S):
         """The output of a sweep that succeeds."""
         execution = self.submit(document)
         ended = self.wait(execution, seconds)
         assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
         return json.loads(ended["output"])
 
-    def until(self, what, seconds=60, every=0.2):
+    def until(self, what, seconds=PATIENCE_S, every=0.2):
         """Waits until `what()` is true, and answers it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -40,7 +40,7 @@ class Guide:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         }
-        ended = subprocess.run(["sh", "-ec", text], env=environment, capture_output=True, text=True, timeout=60)
+        ended = subprocess.run(["sh", "-ec", text], env=environment, capture_output=True, text=True, timeout=180)
         assert ended.returncode == 0, (text, ended.stderr)
         return json.loads(ended.stdout)
 

@@ -32,9 +32,9 @@ def month_hours(moment):
     return calendar.monthrange(moment.year, moment.month)[1] * 24
 
 
-def execute(stack, machine, given, seconds=60):
+def execute(stack, machine, given):
     answer = stack.states.start_execution(stateMachineArn=stack.machine(machine), input=json.dumps(given))
-    ended = stack.wait(answer["executionArn"], seconds)
+    ended = stack.wait(answer["executionArn"])
     assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
     return json.loads(ended["output"])
 
@@ -84,7 +84,7 @@ def test_a_budget_with_room_for_one_has_members_run_one_by_one(stack, document):
     document["ttl"] = "1h"
     # One may cost $0.69 to the end of its ttl, two $1.37.
     document["budget"] = "1 USD"
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 2
     lives = sorted((int(m["launched_at"]), int(m["ended_at"])) for m in stack.members(output["sweep_id"]))
     for (_, ended), (launched, _) in zip(lives, lives[1:]):
@@ -121,7 +121,7 @@ def test_a_standing_budget_that_is_spent_ends_the_sweeps_of_its_owner(stack, doc
     execute(stack, "spawn-budget", {**budget, "limit": "0.001 USD"})
     try:
         execute(stack, "spawn-cost-check", {})
-        ended = stack.wait(execution, 60)
+        ended = stack.wait(execution)
     finally:
         execute(stack, "spawn-budget", {**budget, "limit": None})
     assert ended["status"] == "FAILED"
@@ -157,7 +157,7 @@ def test_lanes_at_the_same_time_never_pass_a_budget_together(stack, document):
             described = [stack.states.describe_execution(executionArn=one)["status"] for one in executions]
             return "RUNNING" not in described and described
 
-        assert stack.until(over, seconds=150, every=0.1) == ["SUCCEEDED"] * 3
+        assert stack.until(over, every=0.1) == ["SUCCEEDED"] * 3
     finally:
         execute(stack, "spawn-budget", {**budget, "limit": None})
     assert 0 < most <= 1_500_000

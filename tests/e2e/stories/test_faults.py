@@ -75,7 +75,7 @@ def test_lost_events_are_made_good_by_reconcile(stack, document):
     stack.clear_faults()
     answer = stack.functions.invoke(FunctionName="spawn-track-instances", Payload=b'{"reconcile": {}}')
     assert "FunctionError" not in answer, answer["Payload"].read()
-    output = json.loads(stack.wait(execution, 30)["output"])
+    output = json.loads(stack.wait(execution)["output"])
     assert output["counts"]["completed"] == 2
     stack.check_nothing_is_left(sweep)
 
@@ -91,7 +91,7 @@ def test_repeated_and_late_events_change_nothing(stack, document):
 def test_a_lost_answer_of_ec2_doubles_and_leaks_nothing(stack, document):
     document["params"] = [{"x": n} for n in range(5)]
     stack.fault(kind="lost-response", action="RunInstances", count=1)
-    output = stack.run(document, seconds=150)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 5
     assert len(stack.instances(output["sweep_id"])) == 5
     stack.check_nothing_is_left(output["sweep_id"])
@@ -103,12 +103,12 @@ def test_a_launcher_killed_in_the_middle_of_its_call_doubles_and_leaks_nothing(s
     stack.fault(kind="latency", action="RunInstances", ms=5000, count=1)
     before = stack.calls("RunInstances")
     execution = stack.submit(document)
-    stack.until(lambda: stack.calls("RunInstances") > before, seconds=30, every=0.05)
+    stack.until(lambda: stack.calls("RunInstances") > before, every=0.05)
     launchers = stack.processes("launch-batch")
     assert launchers
     for process in launchers:
         os.kill(process, signal.SIGKILL)
-    ended = stack.wait(execution, 150)
+    ended = stack.wait(execution)
     output = json.loads(ended["output"])
     assert output["counts"]["completed"] == 5
     assert len(stack.instances(output["sweep_id"])) == 5
@@ -118,7 +118,7 @@ def test_a_launcher_killed_in_the_middle_of_its_call_doubles_and_leaks_nothing(s
 
 def test_throttling_is_waited_for(stack, document):
     stack.fault(kind="throttle", action="RunInstances", count=3)
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 2
     stack.check_nothing_is_left(output["sweep_id"])
 
@@ -126,7 +126,7 @@ def test_throttling_is_waited_for(stack, document):
 def test_a_pool_without_capacity_gives_way_to_the_next_type(stack, document):
     document["instance_type"] = ["c5.large", "m5.large"]
     stack.fault(kind="pool-dry", region=HOME, instance_type="c5.large")
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 2
     assert {i["InstanceType"] for i in stack.instances(output["sweep_id"]).values()} == {"m5.large"}
 
@@ -135,7 +135,7 @@ def test_spot_falls_back_to_on_demand_where_the_document_allows_it(stack, docume
     document["instance_type"] = "c5.large"
     document["spot"] = "fallback"
     stack.fault(kind="pool-dry", region=HOME, market="spot")
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 2
     assert {member["market"] for member in stack.members(output["sweep_id"])} == {"on-demand"}
 
@@ -143,7 +143,7 @@ def test_spot_falls_back_to_on_demand_where_the_document_allows_it(stack, docume
 def test_a_throttled_region_is_slowed_down_for_every_sweep(stack, document):
     document["params"] = [{"x": n} for n in range(4)]
     stack.fault(kind="throttle", action="RunInstances", count=1)
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 4
     key = {"pk": f"LIMIT#{ACCOUNT}#{HOME}", "sk": "RUN_INSTANCES"}
     row = stack.table.get_item(Key=key, ConsistentRead=True)["Item"]
@@ -159,7 +159,7 @@ def test_members_climb_the_ladder_to_another_region_and_their_rows_say_so(stack,
     document["regions"] = ["us-east-1", "us-west-2"]
     document["distribution"] = "opportunistic"
     stack.fault(kind="pool-dry", region=HOME)
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 4
     sweep = output["sweep_id"]
     assert stack.instances(sweep) == {}
@@ -187,7 +187,7 @@ def test_a_lane_that_may_not_launch_says_so_and_the_other_lane_goes_on(stack, do
             kind="error", action=action, region="eu-west-1", code="UnauthorizedOperation", status=403,
             message="You are not authorized to perform this operation.",
         )
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert (output["counts"]["completed"], output["counts"]["failed"]) == (1, 2)
     assert "UnauthorizedOperation" in output["reasons"][0]["reason"]
     stack.check_nothing_is_left(output["sweep_id"], "us-east-1", "eu-west-1")
@@ -197,7 +197,7 @@ def test_a_lost_answer_of_a_fleet_doubles_and_leaks_nothing(stack, document):
     document["params"] = [{"x": n} for n in range(5)]
     document["spot"] = True
     stack.fault(kind="lost-response", action="CreateFleet", count=1)
-    output = stack.run(document, seconds=150)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 5
     assert len(stack.instances(output["sweep_id"])) == 5
     stack.check_nothing_is_left(output["sweep_id"])
@@ -207,7 +207,7 @@ def test_a_quota_ends_the_lane_with_words_and_the_other_lane_goes_on(stack, docu
     document["regions"] = [{"us-east-1": 1}, {"eu-west-1": 1}]
     stack.sim("quotas", {"vcpus": 0, "region": "eu-west-1"})
     try:
-        output = stack.run(document, seconds=120)
+        output = stack.run(document)
     finally:
         stack.sim("quotas", method="DELETE")
     assert (output["counts"]["completed"], output["counts"]["failed"]) == (1, 1)
@@ -232,7 +232,7 @@ def test_an_interrupted_spot_instance_is_told_from_a_failed_one(stack, document)
 
     second = stack.until(again).rsplit("/", 1)[1]
     stack.sim(f"instances/{second}/interrupt", {"notice_s": 3})
-    ended = stack.wait(execution, 90)
+    ended = stack.wait(execution)
     assert ended["error"] == "SweepFailed"
     assert json.loads(ended["cause"])["counts"]["interrupted"] == 1
     shown = {i: d["State"]["Name"] for i, d in stack.instances(sweep).items()}
@@ -245,7 +245,7 @@ def test_every_instance_ends_at_its_ttl_by_itself(stack, document):
     document["params"] = [{"x": 1}]
     document["ttl"] = "1m"
     execution = stack.submit(document)
-    ended = stack.wait(execution, 150)
+    ended = stack.wait(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "SweepFailed")
     cause = json.loads(ended["cause"])
     assert cause["counts"]["reaped"] == 1

@@ -56,7 +56,7 @@ def test_the_page_shows_a_sweep_while_it_runs_and_when_it_is_over(stack, documen
 def in_browser(browser, url, folder):
     """The document as the browser holds it, once it is drawn."""
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", "--dump-dom", url]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
 
 
 def test_the_dashboard_has_the_widget_and_its_function_draws(stack):

@@ -62,7 +62,7 @@ def test_a_lost_spot_instance_saves_what_it_has_and_its_member_runs_again(stack,
     key = {"pk": f"INSTANCE#{member['instance']}", "sk": "INSTANCE"}
     stack.until(lambda: stack.table.get_item(Key=key)["Item"].get("report_heartbeat_at"))
     stack.sim(f"instances/{first}/interrupt", {"notice_s": 60})
-    ended = stack.wait(execution, 150)
+    ended = stack.wait(execution)
     assert ended["status"] == "SUCCEEDED", ended
     [member] = stack.members(sweep)
     assert member["state"] == "completed" and member["instance"].rsplit("/", 1)[1] != first
@@ -93,11 +93,11 @@ def test_an_instance_is_kept_alive_until_the_time_of_its_tag(stack, document):
 
     launched = int(member["launched_at"]) / 1000
     keep_alive(3600)
-    stack.until(lambda: datetime.datetime.now().timestamp() > launched + 62, seconds=120)
-    stack.until(lambda: "keep kept_alive" in look(), seconds=90, every=2)
+    stack.until(lambda: datetime.datetime.now().timestamp() > launched + 62)
+    stack.until(lambda: "keep kept_alive" in look(), every=2)
     assert stack.instances(sweep)[instance]["State"]["Name"] == "running"
     # The time of the tag is over.
     keep_alive(-1)
-    stack.until(lambda: look() is not None and stack.members(sweep)[0]["state"] == "reaped", seconds=90, every=2)
+    stack.until(lambda: look() is not None and stack.members(sweep)[0]["state"] == "reaped", every=2)
     assert stack.members(sweep)[0]["code"] == "reaped_idle"
     stack.check_nothing_is_left(sweep)

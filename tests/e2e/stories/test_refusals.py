@@ -68,7 +68,7 @@ def test_every_lane_that_cannot_launch_ends_with_its_reason_and_the_others_go_on
 
 def test_a_sweep_of_which_nothing_can_be_launched_fails_with_the_reason(stack, document):
     refuse(stack, "us-east-1", "InvalidAMIID.NotFound", "The image id '[ami-0123456789abcdef0]' does not exist")
-    ended = stack.wait(stack.submit(document), 60)
+    ended = stack.wait(stack.submit(document))
     assert (ended["status"], ended["error"]) == ("FAILED", "SweepFailed")
     cause = json.loads(ended["cause"])
     assert cause["counts"]["failed"] == 2
@@ -97,7 +97,7 @@ def test_launches_keep_to_the_rate_that_service_quotas_tells(stack, document, sm
     # Types of their own: six calls.
     types = ["t3.micro", "t3.small", "c5.large", "c5.xlarge", "m5.large", "m5.xlarge"]
     document["params"] = [{"x": n, "instance_type": name} for n, name in enumerate(types)]
-    output = stack.run(document, seconds=120)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 6
     row = stack.table.get_item(Key=small_buckets, ConsistentRead=True)["Item"]
     for api in ["run_instances", "create_fleet"]:

@@ -50,7 +50,7 @@ def test_parameters_arrive_unchanged_and_are_never_evaluated(stack, document):
     )
     document["params"] = [{"text": text} for text in HOSTILE]
     document["command"] = program
-    output = stack.run(document, seconds=150)
+    output = stack.run(document)
     assert output["counts"]["completed"] == len(HOSTILE)
     for row, text in zip(stack.results(output), HOSTILE, strict=True):
         assert row["seen"] == text
@@ -107,7 +107,7 @@ def test_a_rolling_sweep_never_has_more_than_its_limit_running(stack, document):
     document["params"] = [{"x": n} for n in range(6)]
     document["regions"] = ["us-east-1", "us-west-2"]
     document["max_concurrent"] = 2
-    output = stack.run(document, seconds=180)
+    output = stack.run(document)
     assert output["counts"]["completed"] == 6
     assert stack.peak(output["sweep_id"]) <= 2
     stack.check_nothing_is_left(output["sweep_id"], "us-east-1", "us-west-2")

@@ -27,7 +27,7 @@ const RUNNER: &str = concat!(
 );
 
 /// Longer than any run here takes on a slow machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Answers for the ledger, S3 and EventBridge.
 const AWS: &str = r#"#!/bin/sh
