@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from conftest import ACCOUNT, DIE, REGION, SWEEP, Error, known, outcome, plan, step, until
 
 LANE = "us-east-1.on-demand"
@@ -34,7 +35,8 @@ def test_a_sweep_goes_from_its_document_to_its_output(stack):
     assert asked["input"] == {"name": "demo", "params": [{"x": 1}]}
     assert asked["started_at"].endswith("Z")
     assert {event["lane"] for event in stack.script.asked["launch-batch"]} == {LANE, OTHER_LANE}
-    assert stack.script.asked["collect-results"] == [{"sweep_id": SWEEP}]
+    assert stack.script.asked["collect-results"] == [{"sweep_id": SWEEP, "execution_arn": ended["executionArn"]}]
+    assert {event["execution_arn"] for event in stack.script.asked["launch-batch"]} == {ended["executionArn"]}
     assert not drains(stack)
 
 
@@ -159,6 +161,18 @@ def test_a_wait_that_cannot_be_registered_drains(stack):
     assert failure(stack.run("sweep")) == ("Spawn.Bug", "Await the Last Member: no row")
 
 
+@pytest.mark.parametrize("function", ["track-instances/register", "collect-results"])
+def test_an_execution_whose_sweep_was_resumed_by_another_ends_and_touches_nothing_of_it(stack, function):
+    stack.script[function] = Error("Superseded", "it goes on in another execution")
+    kind, cause = failure(stack.run("sweep"))
+    assert kind == "Superseded" and cause.endswith(": it goes on in another execution")
+    # The rule on failed sweeps asks for a drain of this execution, which has no sweep; the machine asks for none, and tells nobody.
+    assert not told(stack)
+    [settled] = stack.script.asked["collect-results"] or [None]
+    asked = settled or stack.script.asked["track-instances/register"][0]["register"]
+    assert asked["execution_arn"].startswith("arn:aws:states:") and ":spawn-sweep:" in asked["execution_arn"]
+
+
 def test_a_settlement_that_fails_drains(stack):
     stack.script["collect-results"] = Error("Spawn.Bug", "oops")
     assert failure(stack.run("sweep")) == ("Spawn.Bug", "Settle the Sweep: oops")
@@ -215,10 +229,11 @@ def test_a_lane_goes_on_at_once_by_the_clock_or_by_a_slot(stack):
     paid = {**step("slot"), "charged_at_most": 2_500_000}
     stack.script["launch-batch"] = [step("launch"), step("wait", 1), step("slot"), paid, step("done")]
     assert stack.run("lane", {"sweep_id": SWEEP, "lane": LANE})["output"] == {"more": False}
-    assert stack.script.asked["launch-batch"] == [{"sweep_id": SWEEP, "lane": LANE}] * 5
+    assert stack.script.asked["launch-batch"] == [{"sweep_id": SWEEP, "lane": LANE, "execution_arn": None}] * 5
     registered = [event["register"] for event in stack.script.asked["track-instances/register"]]
     assert all(one.pop("task_token") for one in registered)
-    slot = {"kind": "slot", "sweep_id": SWEEP, "lane": LANE}
+    # A lane that was started before sweeps gave their execution has none.
+    slot = {"kind": "slot", "sweep_id": SWEEP, "lane": LANE, "execution_arn": None}
     # A function of an earlier version does not say what a lane may wait for.
     assert registered == [{**slot, "charged_at_most": None}, {**slot, "charged_at_most": 2_500_000}]
 

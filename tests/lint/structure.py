@@ -121,6 +121,11 @@ class Machine:
             for error in handler["ErrorEquals"]:
                 if error not in self.errors and not SERVICE_ERRORS.match(error):
                     self.fault(name, f"`{error}` is no error of a function or a service")
+        for choice in state.get("Choices", []):
+            for error in re.findall(r"\.error = '([\w.]+)'", choice.get("Condition", "")):
+                self.handled.add(error)
+                if error not in self.errors:
+                    self.fault(name, f"`{error}` is no error of a function")
         catches_all = any("States.ALL" in catch["ErrorEquals"] for catch in state.get("Catch", []))
         if state["Type"] in ("Task", "Map") and not (catches_all or caught):
             self.fault(name, "an error of it is caught nowhere")

@@ -24,6 +24,9 @@ use spawn_core::state::{Counts, SweepStatus};
 pub struct Input {
     /// The sweep to settle.
     pub sweep_id: SweepId,
+    /// The execution whose sweep it is to be; a drain settles for whoever has it.
+    #[serde(default)]
+    pub execution_arn: Option<String>,
 }
 
 /// What the handler needs of the outside.
@@ -45,7 +48,7 @@ const RESULT_BYTES_MAX: u64 = 256 * 1024;
 /// Settles a sweep at `now` (ms since 1970) and answers its output. A sweep that is settled already gets the same answer.
 ///
 /// # Errors
-/// When the sweep is not over, or the ledger or S3 does not answer. Repeatable.
+/// When the sweep is not over or belongs to another execution, or the ledger or S3 does not answer. Repeatable.
 pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
     input: Input,
     ports: &Ports<'_, L, E, O>,
@@ -53,6 +56,7 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
 ) -> Result<Value, FunctionError> {
     let sweep_id = &input.sweep_id;
     let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
+    sweep.check_is_of(input.execution_arn.as_deref())?;
     if !sweep.is_over() {
         return Err(FunctionError::Conflict(format!(
             "sweep {sweep_id} is not over: {} of {} members have ended, {} instances live",

@@ -21,8 +21,17 @@ use spawn_core::track;
 const LANE: &str = "us-east-1.on-demand";
 
 async fn settle(world: &World, now: u64) -> Result<Value, FunctionError> {
+    settle_for(world, None, now).await
+}
+
+async fn settle_for(
+    world: &World,
+    execution: Option<&str>,
+    now: u64,
+) -> Result<Value, FunctionError> {
     let input = Input {
         sweep_id: world.sweep_id.clone(),
+        execution_arn: execution.map(str::to_owned),
     };
     let ports = Ports {
         ledger: &world.ledger,
@@ -148,6 +157,19 @@ async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
     assert_eq!(output["counts"]["reaped"], 1);
     assert_eq!(output["counts"]["planned"], 1);
     assert!(table(&world).contains("0,,0,completed,0,completed,0.001516,1\n"));
+}
+
+#[tokio::test]
+async fn an_execution_that_has_lost_the_sweep_settles_nothing() {
+    let world = World::new(&sweep(1, &[LANE], None)).await;
+    let arns = world.launch_first_batch().await;
+    end(&world, &arns[0], Some((0, "{}"))).await;
+    let refused = settle_for(&world, Some("arn:of:another"), 9_000).await;
+    assert!(matches!(refused, Err(FunctionError::Superseded(_))));
+    assert!(!world.sweep().await.status.is_ended());
+    let own = world.sweep().await.execution_arn;
+    let output = settle_for(&world, Some(&own), 9_000).await.unwrap();
+    assert_eq!(output["status"], "completed");
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ async fn launch(world: &World, now: u64) -> Next {
     let input = launch_batch::Input {
         sweep_id: world.sweep_id.clone(),
         lane: lane(LANE),
+        execution_arn: None,
     };
     let process = launch_batch::handle(input, &ports, 1);
     let output = world.clock.drive(&world.faults, process).await;

@@ -329,6 +329,7 @@ async fn launch_without_record(world: &World, lane: &str) -> launch_batch::Input
     let input = launch_batch::Input {
         sweep_id: world.sweep_id.clone(),
         lane: simulation::lane(lane),
+        execution_arn: None,
     };
     let before = world.cloud.instances().len();
     let mut call = 0;

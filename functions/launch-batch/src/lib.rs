@@ -27,6 +27,9 @@ pub struct Input {
     pub sweep_id: SweepId,
     /// The lane.
     pub lane: LaneId,
+    /// The execution that the lane launches for. When another one has resumed the sweep since, this one launches nothing more.
+    #[serde(default)]
+    pub execution_arn: Option<String>,
 }
 
 /// When to come back.

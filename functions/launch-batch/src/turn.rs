@@ -64,12 +64,19 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
 
     pub(crate) async fn turn(&self) -> Result<Turn, FunctionError> {
         let ledger = self.ports.ledger;
-        let Input { sweep_id, lane } = self.input;
+        let Input {
+            sweep_id,
+            lane,
+            execution_arn,
+        } = self.input;
         let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
         let row: LaneRow = ledger::require(ledger, lane_key(sweep_id, lane)).await?;
+        // Attempts under way are finished even when the sweep drains: what they launched must be in the ledger to be reaped.
+        if !sweep.is_of(execution_arn.as_deref()) && row.open_attempts.is_empty() {
+            return Ok(Turn::of(When::Never, 0, &row));
+        }
         let row = self.gather_retries(&sweep, row).await?;
         let lane = Lane { sweep, row };
-        // Attempts under way are finished even when the sweep drains: what they launched must be in the ledger to be reaped.
         if !lane.row.open_attempts.is_empty() {
             return self.resume(lane).await;
         }

@@ -17,7 +17,7 @@ use spawn_core::money::MicroDollars;
 use spawn_core::ports::{Ec2Error, InstanceState};
 use spawn_core::rows::{AttemptCosts, BatchRow, LaneRow, batch_key, lane_key};
 use spawn_core::state::MemberState;
-use spawn_core::track::{self, Waiting};
+use spawn_core::track::{self, Waiting, WaitingFor};
 
 const LANE: &str = "us-east-1.on-demand";
 
@@ -94,10 +94,13 @@ async fn a_lane_without_room_is_woken_by_what_comes_back_whichever_comes_first()
         step(&world, 1_000).await;
         let output = step(&world, 2_000).await;
         let register = || {
-            let waiting = Waiting::Slot(lane(LANE), output.charged_at_most);
+            let waiting = Waiting {
+                kind: WaitingFor::Slot(lane(LANE), output.charged_at_most),
+                task_token: "token".to_owned(),
+                execution_arn: None,
+            };
             let (ledger, executions) = (&world.ledger, &world.executions);
-            let token = "token".to_owned();
-            track::register(ledger, executions, &world.sweep_id, waiting, token, 3_000)
+            track::register(ledger, executions, &world.sweep_id, waiting, 3_000)
         };
         if registers_first {
             register().await.unwrap();

@@ -8,7 +8,7 @@
 mod common;
 
 use common::{LANE, input, input_of, ports, run_lane, step};
-use launch_batch::{Next, handle};
+use launch_batch::{Input, Next, handle};
 use simulation::{Death, When, World, sweep};
 use spawn_core::ports::Ec2Error;
 use spawn_core::state::MemberState;
@@ -294,4 +294,26 @@ async fn two_lanes_at_once_do_not_pass_the_limit_together() {
     assert_eq!(world.sweep().await.live, 5);
     assert_eq!(world.cloud.instances().len(), 5);
     assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+/// A lane slept while its sweep was cancelled and resumed by another execution. It records what it has begun, and launches nothing.
+#[tokio::test]
+async fn a_lane_of_an_execution_that_has_lost_the_sweep_launches_nothing() {
+    let world = World::new(&sweep(3, &[LANE], None)).await;
+    let of_another = Input {
+        execution_arn: Some("arn:of:another".to_owned()),
+        ..input(&world)
+    };
+    let ports = ports(&world);
+    let process = handle(of_another, &ports, 7);
+    let output = world.clock.drive(&world.faults, process).await.unwrap();
+    assert_eq!((output.next, output.launched), (Next::Done, 0));
+    assert_eq!(world.cloud.launch_calls(), 0);
+    let own = Input {
+        execution_arn: Some(world.sweep().await.execution_arn),
+        ..input(&world)
+    };
+    let process = handle(own, &ports, 7);
+    let output = world.clock.drive(&world.faults, process).await.unwrap();
+    assert_eq!(output.launched, 3);
 }

@@ -20,6 +20,7 @@ use spawn_core::rows::{
     BatchRow, Drain, ExecutionRow, LaneRow, RetryRow, Trouble, execution_key, sweep_pk,
 };
 use spawn_core::state::{MemberState, SweepStatus};
+use spawn_core::track::{self, Waiting, WaitingFor};
 use std::sync::Arc;
 
 const LANE: &str = "us-east-1.spot";
@@ -259,4 +260,41 @@ async fn members_whose_instances_live_are_not_run_beside_them() {
     let error = resume(&world, "again").await.unwrap_err();
     assert!(error.to_string().contains("spawn-terminate"), "{error}");
     assert_eq!(world.sweep().await.status, SweepStatus::Cancelled);
+}
+
+/// The execution that was cancelled may sleep for long before it looks again. Whatever it asks for then, the sweep is not its own
+/// any more, and the one token that is kept stays that of the execution that has it.
+#[tokio::test]
+async fn an_execution_that_has_lost_the_sweep_waits_for_nothing() {
+    let world = cancelled().await;
+    let before = world.sweep().await.execution_arn;
+    resume(&world, "second").await.unwrap();
+    let register = async |kind: WaitingFor, token: &str, execution: &str| {
+        let waiting = Waiting {
+            kind,
+            task_token: token.to_owned(),
+            execution_arn: Some(execution.to_owned()),
+        };
+        let (ledger, executions) = (&world.ledger, &world.executions);
+        track::register(ledger, executions, &world.sweep_id, waiting, 2_000_000).await
+    };
+    let second = execution("second");
+    register(WaitingFor::Completion, "of the second", &second)
+        .await
+        .unwrap();
+    let refused = register(WaitingFor::Completion, "of the first", &before).await;
+    let Err(FunctionError::Superseded(words)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(words.contains(&second), "{words}");
+    let slot = || WaitingFor::Slot(LANE.parse().unwrap(), None);
+    register(slot(), "lane of the second", &second)
+        .await
+        .unwrap();
+    register(slot(), "lane of the first", &before)
+        .await
+        .unwrap();
+    // Members are left, so the second is told at once to launch their lanes; the first is told nothing.
+    let woken = world.executions.woken();
+    assert_eq!(woken, ["of the second", "lane of the first"]);
 }

@@ -23,7 +23,7 @@ use spawn_core::ports::{
     FindInstances, InAccounts, ListInstances, StopInstances, WakeExecutions, WatchExecutions,
 };
 use spawn_core::rows::{SweepRow, sweep_key};
-use spawn_core::track::{self, Applied, Waiting};
+use spawn_core::track::{self, Applied, Waiting, WaitingFor};
 
 pub use events::{Event, Message};
 
@@ -62,6 +62,9 @@ pub struct Register {
     pub charged_at_most: Option<i64>,
     /// The task token to answer.
     pub task_token: String,
+    /// The execution of the sweep that waits, or whose lane does.
+    #[serde(default)]
+    pub execution_arn: Option<String>,
 }
 
 /// Why the function was called.
@@ -147,23 +150,21 @@ where
             serde_json::to_value(response).map_err(|error| FunctionError::Bug(error.to_string()))
         }
         Input::Register(register) => {
-            let waiting = match (register.kind, register.lane) {
-                (Kind::Completion, _) => Waiting::Completion,
-                (Kind::Slot, Some(lane)) => Waiting::Slot(lane, register.charged_at_most),
+            let kind = match (register.kind, register.lane) {
+                (Kind::Completion, _) => WaitingFor::Completion,
+                (Kind::Slot, Some(lane)) => WaitingFor::Slot(lane, register.charged_at_most),
                 (Kind::Slot, None) => {
                     let text = "a lane that waits for a slot must give its name".to_owned();
                     return Err(FunctionError::Bug(text));
                 }
             };
-            track::register(
-                ports.ledger,
-                ports.executions,
-                &register.sweep_id,
-                waiting,
-                register.task_token,
-                now,
-            )
-            .await?;
+            let waiting = Waiting {
+                kind,
+                task_token: register.task_token,
+                execution_arn: register.execution_arn,
+            };
+            let sweep_id = &register.sweep_id;
+            track::register(ports.ledger, ports.executions, sweep_id, waiting, now).await?;
             Ok(json!({}))
         }
         Input::Overdue(sweep_id) => {

@@ -86,7 +86,8 @@ fn diagnostic(error: &FunctionError) -> Diagnostic {
         }
         FunctionError::InvalidInput(_)
         | FunctionError::NotFound(_)
-        | FunctionError::NotAllowed(_) => {
+        | FunctionError::NotAllowed(_)
+        | FunctionError::Superseded(_) => {
             tracing::info!(error_type, error = error_message, "request was refused");
         }
         FunctionError::Throttled(_) | FunctionError::Conflict(_) | FunctionError::Transient(_) => {

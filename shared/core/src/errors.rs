@@ -19,6 +19,9 @@ pub enum FunctionError {
     /// What a control was asked for cannot be done as things are: the sweep is over, the instance is protected.
     #[error("{0}")]
     NotAllowed(String),
+    /// Another execution has taken the sweep over. The one that asks has no part in it any more, and ends.
+    #[error("{0}")]
+    Superseded(String),
     /// A service asks for fewer requests. Try again later.
     #[error("throttled: {0}")]
     Throttled(String),
@@ -45,6 +48,7 @@ impl FunctionError {
             Self::InvalidInput(_) => "InvalidInput",
             Self::NotFound(_) => "NotFound",
             Self::NotAllowed(_) => "NotAllowed",
+            Self::Superseded(_) => "Superseded",
             Self::Throttled(_) => "Spawn.Throttled",
             Self::Conflict(_) => "Spawn.Conflict",
             Self::Transient(_) => "Spawn.Transient",

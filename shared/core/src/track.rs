@@ -26,7 +26,7 @@ use crate::rows::{
 };
 
 pub use reconcile::{Reconciled, Shown, conclude, is_due, reconcile};
-pub use waiting::{Waiting, register, wake};
+pub use waiting::{Waiting, WaitingFor, register, wake};
 
 /// What came of a number of observations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -35,6 +35,7 @@ pub fn input_of(world: &World, name: &str) -> Input {
     Input {
         sweep_id: world.sweep_id.clone(),
         lane: lane(name),
+        execution_arn: None,
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{member_key, sweep_pk, versioned};
 use crate::document::Occasion;
+use crate::errors::FunctionError;
 use crate::ids::{LaneId, SweepId};
 use crate::instance_metrics::Wanted;
 use crate::ledger::{Key, Path, Stored, path};
@@ -198,6 +199,26 @@ impl SweepRow {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.counts.ended() >= i64::from(self.members)
+    }
+
+    /// Whether the sweep is that of an execution, and not of one that has resumed it since. Who names none is not asked.
+    #[must_use]
+    pub fn is_of(&self, execution_arn: Option<&str>) -> bool {
+        execution_arn.is_none_or(|arn| arn == self.execution_arn)
+    }
+
+    /// Refuses an execution that has lost the sweep to another one.
+    ///
+    /// # Errors
+    /// [`FunctionError::Superseded`], with the execution that has it.
+    pub fn check_is_of(&self, execution_arn: Option<&str>) -> Result<(), FunctionError> {
+        if self.is_of(execution_arn) {
+            return Ok(());
+        }
+        Err(FunctionError::Superseded(format!(
+            "sweep {} goes on in another execution, which has resumed it: {}",
+            self.sweep_id, self.execution_arn
+        )))
     }
 
     /// Whether instances may be launched.

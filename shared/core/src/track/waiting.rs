@@ -11,30 +11,53 @@ use crate::ports::WakeExecutions;
 use crate::rows::{LaneRow, RetryRow, SlotRow, SweepRow, sweep_key, sweep_pk};
 use crate::state::{MemberState, SweepStatus};
 
-/// Who waits, and for what.
+/// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub enum WaitingFor {
     /// A lane, for a free slot, or until the sweep is charged with no more than so many micro-dollars.
     Slot(LaneId, Option<i64>),
     /// The sweep's execution, for the end of all members.
     Completion,
 }
 
+/// Who waits, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// For what.
+    pub kind: WaitingFor,
+    /// What answers whoever waits.
+    pub task_token: String,
+    /// The execution of the sweep that waits, or whose lane does. One that began before executions said so has none.
+    pub execution_arn: Option<String>,
+}
+
 /// Notes the task token of an execution that waits, and wakes it at once when what it waits for is there already: whoever
 /// of the two, the one who waits and the one who brings it about, writes second sees the other.
 ///
+/// An execution that another one has taken the sweep over from waits for nothing: its lanes are woken, to find that there is nothing
+/// more to launch for it, and itself it is refused. Else two would wait where one token is kept, and one of them for ever.
+///
 /// # Errors
-/// When the ledger or Step Functions does not answer. Repeatable.
+/// [`FunctionError::Superseded`] to such an execution. When the ledger or Step Functions does not answer; repeatable.
 pub async fn register(
     ledger: &impl Ledger,
     executions: &impl WakeExecutions,
     sweep_id: &SweepId,
     waiting: Waiting,
-    task_token: String,
     now: u64,
 ) -> Result<(), FunctionError> {
-    match waiting {
-        Waiting::Slot(lane, charged_at_most) => {
+    let Waiting {
+        kind,
+        task_token,
+        execution_arn,
+    } = waiting;
+    let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+    match kind {
+        WaitingFor::Slot(..) if !sweep.is_of(execution_arn.as_deref()) => {
+            executions.wake(&task_token, &json!({})).await?;
+            return Ok(());
+        }
+        WaitingFor::Slot(lane, charged_at_most) => {
             let row = SlotRow {
                 sweep_id: sweep_id.clone(),
                 lane,
@@ -44,8 +67,13 @@ pub async fn register(
             };
             note_slot(ledger, &row).await?;
         }
-        Waiting::Completion => {
-            note_completion_token(ledger, sweep_id, &task_token, now).await?;
+        WaitingFor::Completion => {
+            sweep.check_is_of(execution_arn.as_deref())?;
+            note_completion_token(ledger, &sweep, &task_token, now).await?;
+            if execution_arn.is_some() {
+                let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+                sweep.check_is_of(execution_arn.as_deref())?;
+            }
         }
     }
     wake(ledger, executions, sweep_id).await
@@ -71,15 +99,18 @@ async fn note_slot(ledger: &impl Ledger, row: &SlotRow) -> Result<(), LedgerErro
 }
 
 /// Sets the token, and the status to `running` while the sweep is not drained: all that will be launched has been. An invocation that
-/// began before the one whose token is there leaves it, for the same reason.
+/// began before the one whose token is there leaves it, for the same reason; and so does one whose execution has lost the sweep since
+/// it was read.
 async fn note_completion_token(
     ledger: &impl Ledger,
-    sweep_id: &SweepId,
+    sweep: &SweepRow,
     token: &str,
     now: u64,
 ) -> Result<(), FunctionError> {
     let since = path(&["waiting_since"]);
     let not_before = Condition::AtMost(since.clone(), i64::try_from(now).unwrap_or(i64::MAX));
+    let execution = Value::from(sweep.execution_arn.as_str());
+    let same_execution = Condition::Equals(path(&["execution_arn"]), execution);
     let status = path(&["status"]);
     let running = (status.clone(), Value::from(SweepStatus::Running.as_str()));
     let launching = Condition::Equals(status, Value::from(SweepStatus::Launching.as_str()));
@@ -89,17 +120,17 @@ async fn note_completion_token(
             (since.clone(), Value::from(now)),
         ];
         set.extend(also_set);
-        let mut when = vec![not_before.clone()];
+        let mut when = vec![not_before.clone(), same_execution.clone()];
         when.extend(also_when);
         let update = Write::Update {
-            key: sweep_key(sweep_id),
+            key: sweep_key(&sweep.sweep_id),
             set,
             remove: Vec::new(),
             add: Vec::new(),
             when,
         };
         match ledger.commit(vec![update]).await {
-            // It is not launching, or somebody began to wait later.
+            // It is not launching, somebody began to wait later, or the sweep was taken over.
             Err(LedgerError::Condition { .. }) => {}
             result => return Ok(result?),
         }

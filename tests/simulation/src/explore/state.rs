@@ -64,6 +64,7 @@ fn start(world: &Arc<World>, random: u64) -> (Gates, Process) {
         let input = Input {
             sweep_id: world.sweep_id.clone(),
             lane: lane(LANE),
+            execution_arn: None,
         };
         handle(input, &ports, random).await
     });

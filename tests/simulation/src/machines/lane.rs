@@ -11,12 +11,17 @@ use crate::plane::{Function, Plane, TaskError};
 const TURNS_MAX: u64 = 1_000;
 
 /// Launches a lane; answers whether there is more to launch.
-pub(super) async fn lane(plane: &Arc<Plane>, sweep: &str, lane: &str) -> Result<bool, TaskError> {
+pub(super) async fn lane(
+    plane: &Arc<Plane>,
+    execution: &str,
+    sweep: &str,
+    lane: &str,
+) -> Result<bool, TaskError> {
     let machine = &*LANE;
     plane.enter(machine, "Begin Counting Turns").await;
     let mut turns = 0;
     loop {
-        let payload = json!({"sweep_id": sweep, "lane": lane});
+        let payload = json!({"sweep_id": sweep, "lane": lane, "execution_arn": execution});
         let done = plane
             .call(machine, "Launch One Batch", Function::LaunchBatch, payload)
             .await;
@@ -43,10 +48,12 @@ pub(super) async fn lane(plane: &Arc<Plane>, sweep: &str, lane: &str) -> Result<
                 let seconds = step["wait_s"].as_u64().unwrap_or(0);
                 plane.clock.sleep(seconds * 1_000).await;
             }
-            "slot" => match wait_for_slot(plane, sweep, lane, &step["charged_at_most"]).await {
-                Ok(retries) => turns += retries,
-                Err(error) => return failed(plane, error).await,
-            },
+            "slot" => {
+                match wait_for_slot(plane, execution, sweep, lane, &step["charged_at_most"]).await {
+                    Ok(retries) => turns += retries,
+                    Err(error) => return failed(plane, error).await,
+                }
+            }
             _ => {}
         }
     }
@@ -54,6 +61,7 @@ pub(super) async fn lane(plane: &Arc<Plane>, sweep: &str, lane: &str) -> Result<
 
 async fn wait_for_slot(
     plane: &Arc<Plane>,
+    execution: &str,
     sweep: &str,
     lane: &str,
     charged_at_most: &Value,
@@ -67,6 +75,7 @@ async fn wait_for_slot(
             |token| -> Value {
                 json!({"register": {
                     "kind": "slot", "sweep_id": sweep, "lane": lane, "task_token": token,
+                    "execution_arn": execution,
                     "charged_at_most": charged_at_most,
                 }})
             },

@@ -48,21 +48,25 @@ pub(crate) async fn sweep(
         plane.enter(machine, "Make the Log Group").await;
         plane.enter(machine, "Let Logs Expire").await;
     }
-    match launch_and_await(plane, &plan).await {
+    match launch_and_await(plane, execution, &plan).await {
         Ok(output) => ended(plane, output).await,
         Err(error) => went_wrong(plane, execution, error).await,
     }
 }
 
 /// From the plan to the settled sweep.
-async fn launch_and_await(plane: &Arc<Plane>, plan: &Value) -> Result<Value, TaskError> {
+async fn launch_and_await(
+    plane: &Arc<Plane>,
+    execution: &str,
+    plan: &Value,
+) -> Result<Value, TaskError> {
     let machine = &*SWEEP;
     let sweep_id = plan["sweep_id"].as_str().unwrap_or_default().to_owned();
     let mut lanes = plan["lanes"].clone();
     let mut events = 0_u64;
     loop {
-        launch_lanes(plane, &lanes, &sweep_id).await?;
-        let answer = await_last_member(plane, plan, &sweep_id).await?;
+        launch_lanes(plane, execution, &lanes, &sweep_id).await?;
+        let answer = await_last_member(plane, execution, plan, &sweep_id).await?;
         plane.enter(machine, "Are Members Tried Again?").await;
         if answer["relaunch"] != json!(true) {
             break;
@@ -74,7 +78,7 @@ async fn launch_and_await(plane: &Arc<Plane>, plan: &Value) -> Result<Value, Tas
         let wait_s = (events.saturating_sub(5_000) / 200).pow(3);
         plane.clock.sleep(wait_s * 1_000).await;
     }
-    let payload = json!({"sweep_id": sweep_id});
+    let payload = json!({"sweep_id": sweep_id, "execution_arn": execution});
     let done = plane
         .call(
             machine,
@@ -89,6 +93,7 @@ async fn launch_and_await(plane: &Arc<Plane>, plan: &Value) -> Result<Value, Tas
 /// Waits for the end, or to be told to launch again.
 async fn await_last_member(
     plane: &Arc<Plane>,
+    execution: &str,
     plan: &Value,
     sweep_id: &str,
 ) -> Result<Value, TaskError> {
@@ -99,7 +104,9 @@ async fn await_last_member(
         let function = Function::TrackInstances;
         let done = plane
             .call_with_token(machine, "Await the Last Member", function, timeout, |token| {
-                json!({"register": {"kind": "completion", "sweep_id": sweep_id, "task_token": token}})
+                json!({"register": {
+                    "kind": "completion", "sweep_id": sweep_id, "task_token": token, "execution_arn": execution,
+                }})
             })
             .await;
         match &done.result {
@@ -118,14 +125,19 @@ async fn await_last_member(
     }
 }
 
-async fn launch_lanes(plane: &Arc<Plane>, lanes: &Value, sweep_id: &str) -> Result<(), TaskError> {
+async fn launch_lanes(
+    plane: &Arc<Plane>,
+    execution: &str,
+    lanes: &Value,
+    sweep_id: &str,
+) -> Result<(), TaskError> {
     plane.enter(&SWEEP, "Launch Every Lane").await;
     let now = plane.clock.now();
     plane.state().lanes_began.get_or_insert(now);
     let lanes = lanes.as_array().into_iter().flatten();
     let lanes: Vec<&str> = lanes.filter_map(Value::as_str).collect();
     let mut running = stream::iter(lanes)
-        .map(|name| run_lane(plane, sweep_id, name))
+        .map(|name| run_lane(plane, execution, sweep_id, name))
         .buffer_unordered(LANES_AT_ONCE);
     // A lane that fails ends the Map: the other lanes' executions are stopped.
     while let Some(result) = running.next().await {
@@ -134,12 +146,17 @@ async fn launch_lanes(plane: &Arc<Plane>, lanes: &Value, sweep_id: &str) -> Resu
     Ok(())
 }
 
-async fn run_lane(plane: &Arc<Plane>, sweep_id: &str, name: &str) -> Result<(), TaskError> {
+async fn run_lane(
+    plane: &Arc<Plane>,
+    execution: &str,
+    sweep_id: &str,
+    name: &str,
+) -> Result<(), TaskError> {
     let machine = &*SWEEP;
     plane.enter(machine, "Begin with a Lane").await;
     loop {
         plane.enter(machine, "Run the Lane").await;
-        let more = lane::lane(plane, sweep_id, name).await?;
+        let more = lane::lane(plane, execution, sweep_id, name).await?;
         plane.enter(machine, "Is There More to Launch?").await;
         if !more {
             plane.enter(machine, "Lane Is Launched").await;
@@ -155,6 +172,11 @@ async fn went_wrong(
 ) -> Result<Value, TaskError> {
     let machine = &*SWEEP;
     plane.enter(machine, "Say What Went Wrong").await;
+    plane.enter(machine, "Is It Still Its Sweep?").await;
+    if error.name == "Superseded" {
+        plane.enter(machine, "Fail with the First Error").await;
+        return Err(error);
+    }
     plane.enter(machine, "Drain the Sweep").await;
     let input = json!({
         "execution_arn": execution,
