@@ -80,9 +80,12 @@ pub fn settle(members: &[MemberRow], changes: &Changes, at: u64) -> Option<Settl
     Some(sum)
 }
 
-/// The changes of the spot price of an instance's pool.
+/// The changes of the spot price of an instance's pool; none where the operator says what an hour costs.
 #[must_use]
 pub fn changes_of<'a>(changes: &'a Changes, spent: &Spent) -> &'a [PriceFrom] {
+    if spent.hour_is_fixed {
+        return &[];
+    }
     let item = Item::Spot(spent.instance_type.clone(), spent.zone.clone());
     changes
         .get(&(spent.region, item.key()))

@@ -30,6 +30,9 @@ pub struct Spent {
     pub ttl_s: Option<u64>,
     /// The price of an hour at its launch.
     pub hour: Option<MicroDollars>,
+    /// Whether that is the operator's own price, which the market does not change.
+    #[serde(default)]
+    pub hour_is_fixed: bool,
     /// The price of an hour on demand at its launch.
     pub on_demand_hour: Option<MicroDollars>,
     /// The size of its root volume in GiB.

@@ -20,6 +20,7 @@ pub(crate) fn spent(market: Market) -> Spent {
             Market::Spot => 200_000,
             Market::OnDemand => 680_000,
         })),
+        hour_is_fixed: false,
         on_demand_hour: Some(MicroDollars(680_000)),
         gib: Some(0),
         gib_month: Some(MicroDollars(80_000)),
@@ -228,15 +229,20 @@ fn a_settlement_uses_the_spot_prices_that_were_in_force() {
         from: START + HOUR / 2,
         hour: MicroDollars(240_000),
     };
-    let settled = settle(
-        &[ended],
-        &Changes::from([(key, vec![changed])]),
-        START + 3 * HOUR,
-    )
-    .unwrap();
+    let changes = Changes::from([(key, vec![changed])]);
+    let settled = settle(std::slice::from_ref(&ended), &changes, START + 3 * HOUR).unwrap();
     assert_eq!(settled.total.0, 440_000);
     assert_eq!(settled.by_market["spot"].0, 440_000);
     assert_eq!(settled.per_completed, Some(MicroDollars(440_000)));
+
+    // The operator's own price stays what it was.
+    let mut fixed = ended;
+    fixed
+        .spent
+        .iter_mut()
+        .for_each(|spent| spent.hour_is_fixed = true);
+    let settled = settle(&[fixed], &changes, START + 3 * HOUR).unwrap();
+    assert_eq!(settled.total.0, 400_000);
 }
 
 proptest! {

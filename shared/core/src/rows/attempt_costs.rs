@@ -78,6 +78,7 @@ impl AttemptCosts {
             launched_at: instance.launched_at,
             ttl_s,
             hour: prices.and_then(|prices| prices.hour(instance.market, zone)),
+            hour_is_fixed: prices.is_some_and(|prices| prices.is_fixed(instance.market)),
             on_demand_hour: prices.and_then(|prices| prices.on_demand),
             gib: self.gib,
             gib_month: self.gib_month,
