@@ -11,11 +11,15 @@ mod standing;
 
 use serde::Deserialize;
 use serde_json::Value;
+use spawn_core::control::Reader;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::Ledger;
 use spawn_core::metrics::Measured;
 use spawn_core::ports::AskPrices;
+
+/// More than the id of any sweep has.
+const SWEEP_ID_CHARS_MAX: usize = 100;
 
 /// What the state machines and the schedule ask.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,21 +44,15 @@ pub enum Input {
     /// Asks AWS again for every price that is known, before it is too old.
     RefreshPrices {},
     /// Sets, changes or removes a standing budget.
-    SetBudget(budgets::SetBudget),
+    SetBudget(Value),
     /// What was spent in a day, by sweep, type, owner and project.
     Report(reports::ReportInput),
-    /// The days that a sweep's bill is in.
-    Period {
-        /// The sweep.
-        sweep_id: SweepId,
-    },
+    /// The days that a sweep's bill is in: the input of spawn-reconcile-costs.
+    Period(Value),
     /// The ledger against the bill.
     Reconcile(reports::ReconcileInput),
-    /// The types of a sweep, and when they ran.
-    Types {
-        /// The sweep.
-        sweep_id: SweepId,
-    },
+    /// The types of a sweep, and when they ran: the input of spawn-right-size.
+    Types(Value),
     /// The cheaper types that would have done.
     RightSize(sizes::RightSizeInput),
 }
@@ -88,11 +86,30 @@ pub async fn handle<L: Ledger, A: AskPrices>(
             quiet(decision::told_of_standing(ports.ledger, &period, percent).await?)
         }
         Input::RefreshPrices {} => quiet(check::refresh(ports, now).await?),
-        Input::SetBudget(request) => quiet(budgets::set(ports.ledger, request, now).await?),
+        Input::SetBudget(request) => quiet(budgets::set(ports.ledger, &request, now).await?),
         Input::Report(request) => quiet(reports::report(ports.ledger, &request, now).await?),
-        Input::Period { sweep_id } => quiet(reports::period(ports.ledger, &sweep_id, now).await?),
+        Input::Period(input) => {
+            let sweep_id = sweep_of("spawn-reconcile-costs", &input)?;
+            quiet(reports::period(ports.ledger, &sweep_id, now).await?)
+        }
         Input::Reconcile(request) => quiet(reports::reconcile(ports.ledger, &request, now).await?),
-        Input::Types { sweep_id } => quiet(sizes::types(ports.ledger, &sweep_id, now).await?),
+        Input::Types(input) => {
+            let sweep_id = sweep_of("spawn-right-size", &input)?;
+            quiet(sizes::types(ports.ledger, &sweep_id, now).await?)
+        }
         Input::RightSize(request) => quiet(sizes::right_size(ports, &request, now).await?),
     })
+}
+
+/// The sweep that the input of a machine names.
+fn sweep_of(machine: &str, input: &Value) -> Result<SweepId, FunctionError> {
+    let accepted = "the id of a sweep, such as hyperparam-20260122-abc123";
+    let mut reader = Reader::new(machine, input, &["sweep_id"]);
+    if reader.value("sweep_id").is_none() {
+        reader.fault("sweep_id", "is missing", accepted);
+    }
+    let sweep_id = reader
+        .text("sweep_id", SWEEP_ID_CHARS_MAX, accepted)
+        .map(SweepId::from);
+    reader.finish(sweep_id)
 }

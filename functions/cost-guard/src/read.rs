@@ -44,7 +44,11 @@ pub(crate) async fn sweep(
     sweep_id: &SweepId,
 ) -> Result<SweepRow, FunctionError> {
     let found = ledger::load(ledger, sweep_key(sweep_id)).await?;
-    found.ok_or_else(|| FunctionError::Config(format!("there is no sweep {sweep_id}")))
+    found.ok_or_else(|| {
+        FunctionError::NotFound(format!(
+            "there is no sweep {sweep_id}: spawn-list shows those there are"
+        ))
+    })
 }
 
 /// All members of a sweep, by index.

@@ -42,8 +42,12 @@ pub(crate) async fn report(
         .day
         .clone()
         .unwrap_or_else(|| clock::day(now.saturating_sub(DAY_MS)));
-    let start = clock::parse_iso(&format!("{day}T00:00:00Z"))
-        .ok_or_else(|| FunctionError::Config(format!("`{day}` is no day such as 2026-01-22")))?;
+    let start = clock::parse_iso(&format!("{day}T00:00:00Z")).ok_or_else(|| {
+        let fault = format!("day: `{day}` is no day; accepted: a day in UTC such as 2026-01-22");
+        FunctionError::InvalidInput(format!(
+            "1 fault in the input of spawn-report-daily:\n- {fault}"
+        ))
+    })?;
     let end = start + DAY_MS;
     let mut report = Report::new(start, end);
     for sweep_id in read::sweep_ids(ledger, &ALL).await? {

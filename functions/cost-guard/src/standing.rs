@@ -62,7 +62,7 @@ async fn of_period(
     let mut told: BTreeSet<&str> = BTreeSet::new();
     let mut decisions = Vec::new();
     for (sweep, assessment) in sweeps {
-        let decision = decide(limit, spent, standing.period.told_percent, sweep.on_budget);
+        let decision = decide(limit, spent, standing.period.told_percent, sweep);
         if decision == Decision::GoOn {
             continue;
         }

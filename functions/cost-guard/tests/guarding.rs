@@ -9,6 +9,7 @@ use cost_guard::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{PriceLists, World, sweep};
 use spawn_core::drain;
+use spawn_core::ledger::{Ledger as _, Stored as _};
 use spawn_core::money::MicroDollars;
 use spawn_core::rows::{Drain, OnBudget};
 use spawn_core::state::SweepStatus;
@@ -192,11 +193,58 @@ async fn a_standing_budget_is_set_changed_and_removed_and_every_fault_is_told() 
     let error = handle(serde_json::from_value(wrong).unwrap(), &ports, 1)
         .await
         .unwrap_err();
+    assert_eq!(error.error_type(), "InvalidInput");
     for path in ["scope", "name", "period", "limit"] {
         assert!(
             error.to_string().contains(&format!("- {path}: ")),
             "{error}"
         );
+    }
+    // A slip of the pen removes nothing.
+    ask(&world, budget(json!(5)), 4).await;
+    let slip = json!({"set_budget": {"scope": "owner", "name": "ann", "period": "daily", "limt": "50 USD"}});
+    let error = handle(serde_json::from_value(slip).unwrap(), &ports, 5)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("2 faults in the input of spawn-budget:")
+            && error.contains("did you mean limit?")
+            && error.contains("- limit: is missing"),
+        "{error}"
+    );
+    let key = ("BUDGET#owner#ann", "daily");
+    let key = spawn_core::ledger::Key::new(key.0, key.1);
+    let kept: spawn_core::budget::BudgetRow = spawn_core::ledger::require(&world.ledger, key)
+        .await
+        .unwrap();
+    assert_eq!(kept.limit, MicroDollars(5_000_000));
+}
+
+/// A sweep that begins, or is resumed, when people were told of the share already.
+#[tokio::test]
+async fn a_sweep_is_held_whoever_was_told_of_the_share_before() {
+    let own = running(20_000_000, OnBudget::Hold).await;
+    let shared = charged_to_its_owner("18 USD", OnBudget::Hold).await;
+    for world in [own, shared] {
+        let check = async |now| ask(&world, json!({"check": {}}), now).await["decisions"].clone();
+        let decision = check(18 * HOUR).await[0].clone();
+        assert_eq!(decision["percent"], 80);
+        ask(&world, decision["note"].clone(), 18 * HOUR).await;
+        assert_eq!(check(18 * HOUR + 1).await, json!([]), "told, and held");
+        let mut sweep = world.sweep().await;
+        sweep.held = None;
+        world
+            .ledger
+            .put_all(vec![sweep.row().unwrap()])
+            .await
+            .unwrap();
+        let decision = check(18 * HOUR + 2).await[0].clone();
+        assert_eq!(decision["percent"], 80);
+        let text = decision["message"].as_str().unwrap();
+        assert!(text.contains("nothing more is launched"), "{text}");
+        assert!(world.sweep().await.held.is_some());
+        assert_eq!(check(18 * HOUR + 3).await, json!([]));
     }
 }
 

@@ -33,5 +33,6 @@ pub use find::{Found, account_of, all_members, find};
 pub use input::{Extension, MemberName, Request, Target, parse};
 pub use list::{ListRequest, list, parse_list};
 pub use name::Control;
+pub use read::{Reader, shown};
 pub use record::{ControlRow, control_key};
 pub use status::{status_of_instance, status_of_member, status_of_sweep};

@@ -12,7 +12,8 @@ const TOLERATED: [&str; 1] = ["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"];
 const SHOWN_CHARS_MAX: usize = 60;
 
 /// The input of the machine `machine`, and what is wrong with it so far.
-pub(super) struct Reader<'a> {
+#[derive(Debug)]
+pub struct Reader<'a> {
     machine: String,
     input: Option<&'a Map<String, Value>>,
     accepted: String,
@@ -21,7 +22,8 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Begins to read: whatever has a name other than `names` is a fault.
-    pub(super) fn new(machine: &str, input: &'a Value, names: &[&str]) -> Self {
+    #[must_use]
+    pub fn new(machine: &str, input: &'a Value, names: &[&str]) -> Self {
         let mut reader = Self {
             machine: machine.to_owned(),
             input: input.as_object(),
@@ -47,19 +49,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a fault of the field `name`; an empty name is the input as a whole.
-    pub(super) fn fault(&mut self, name: &str, problem: &str, accepted: &str) {
+    pub fn fault(&mut self, name: &str, problem: &str, accepted: &str) {
         let colon = if name.is_empty() { "" } else { ": " };
         self.faults
             .push(format!("{name}{colon}{problem}; accepted: {accepted}"));
     }
 
+    /// Whether a field is there, be it null.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.input.is_some_and(|input| input.contains_key(name))
+    }
+
     /// The value of a field, if it is there.
-    pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&'a Value> {
         self.input?.get(name).filter(|value| !value.is_null())
     }
 
     /// A field that is a text that is not empty and of at most `chars_max` characters.
-    pub(super) fn text(&mut self, name: &str, chars_max: usize, accepted: &str) -> Option<&'a str> {
+    pub fn text(&mut self, name: &str, chars_max: usize, accepted: &str) -> Option<&'a str> {
         let value = self.value(name)?;
         match value.as_str().map(str::trim) {
             Some("") => self.fault(name, "is empty", accepted),
@@ -74,7 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A field that is true or false; false when it is not there.
-    pub(super) fn flag(&mut self, name: &str) -> bool {
+    pub fn flag(&mut self, name: &str) -> bool {
         match self.value(name) {
             None => false,
             Some(Value::Bool(flag)) => *flag,
@@ -87,7 +96,10 @@ impl<'a> Reader<'a> {
     }
 
     /// What was read, or everything that is wrong.
-    pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, FunctionError> {
+    ///
+    /// # Errors
+    /// [`FunctionError::InvalidInput`] with every fault.
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, FunctionError> {
         match (read, self.faults.len()) {
             (Some(read), 0) => Ok(read),
             (_, count) => {
@@ -104,7 +116,8 @@ impl<'a> Reader<'a> {
 }
 
 /// A value as a fault repeats it: short, and on one line.
-pub(super) fn shown(value: &Value) -> String {
+#[must_use]
+pub fn shown(value: &Value) -> String {
     let text = value.to_string();
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {

@@ -131,7 +131,7 @@ fn decide_own(sweep: &SweepRow, cost: &CostSoFar) -> (Decision, Option<String>) 
     let Some(budget) = sweep.budget else {
         return (Decision::GoOn, None);
     };
-    match decide(budget, cost.accrued, cost.told_percent, sweep.on_budget) {
+    match decide(budget, cost.accrued, cost.told_percent, sweep) {
         Decision::GoOn => (Decision::GoOn, None),
         decision => {
             let words = share_words(&format!("the budget of {budget}"), budget, cost.accrued);
@@ -154,15 +154,19 @@ fn percent_of(limit: MicroDollars, spent: MicroDollars) -> Option<i128> {
     (i128::from(spent.0) * 100).checked_div(i128::from(limit.0))
 }
 
-/// What the share of a budget that is spent asks for, by a policy. A level asks until it is noted that people were told of it;
-/// a drain asks again and again: the one before may have been lost.
+/// What the share of a budget that is spent asks for, by the policy of one of its sweeps. A level asks until it is noted that
+/// people were told of it. A sweep that is to be held is held whoever was told before: it may have begun since, or been resumed.
+/// A drain asks again and again: the one before may have been lost.
 #[must_use]
 pub fn decide(
     limit: MicroDollars,
     spent: MicroDollars,
     told_percent: u8,
-    policy: OnBudget,
+    sweep: &SweepRow,
 ) -> Decision {
+    let policy = sweep.on_budget;
+    let may_hold = policy != OnBudget::Notify;
+    let goes_on = sweep.held.is_none() && sweep.drain.is_none();
     let percent = percent_of(limit, spent).unwrap_or_default();
     let reached = LEVELS
         .into_iter()
@@ -170,13 +174,10 @@ pub fn decide(
         .find(|level| percent >= i128::from(*level));
     match reached {
         Some(100) if policy == OnBudget::Drain => Decision::Drain(100),
-        Some(level) if level > told_percent => {
-            if level >= HOLD_PERCENT && policy != OnBudget::Notify {
-                Decision::Hold(level)
-            } else {
-                Decision::Tell(level)
-            }
+        Some(level) if level >= HOLD_PERCENT && may_hold && (goes_on || level > told_percent) => {
+            Decision::Hold(level)
         }
+        Some(level) if level > told_percent => Decision::Tell(level),
         _ => Decision::GoOn,
     }
 }
