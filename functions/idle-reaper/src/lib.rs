@@ -18,7 +18,7 @@ use spawn_core::ports::{
     EndInstances, HibernateInstances, InAccounts, ListInstances, ReadUsage, StopInstances,
     WakeExecutions, WatchInstances,
 };
-use spawn_core::reap::{self, breaker::Limit};
+use spawn_core::reap::{self, Which, breaker::Limit};
 use spawn_core::region::Region;
 use spawn_core::rows::{Drain, LaneRow, SweepRow, lane_key, sweep_key};
 use spawn_core::state::SweepStatus;
@@ -51,7 +51,11 @@ pub enum Input {
     /// Terminate what lives in one lane of a draining sweep.
     ReapLane(ReapLane),
     /// Tell which places a pass looks over.
-    Places {},
+    Places {
+        /// Only those that are due, as the schedule wants; a person gets them all.
+        #[serde(default)]
+        due: bool,
+    },
     /// Look over every instance of one place.
     ReapPlace(ReapPlace),
 }
@@ -127,8 +131,10 @@ where
         Input::ReapLane(lane) => {
             serde_json::to_value(reap_lane(&lane, ports, now).await?).map_err(to_json)
         }
-        Input::Places {} => {
-            let places = reap::places(ports.ledger, Place::home(ports.home), now).await?;
+        Input::Places { due } => {
+            let which = if due { Which::Due } else { Which::Every };
+            let home = Place::home(ports.home);
+            let places = reap::places(ports.ledger, home, which, now).await?;
             Ok(json!({ "places": places }))
         }
         Input::ReapPlace(request) => {

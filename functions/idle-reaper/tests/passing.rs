@@ -18,7 +18,7 @@ use spawn_core::ledger::{self, Attributes, Ledger as _, Stored as _, Versioned a
 use spawn_core::ports::InstanceState;
 use spawn_core::reap::breaker::Limit;
 use spawn_core::reap::{KEEP_ALIVE_TAG, ORPHAN_TAG, PROTECT_TAG, Point, deadline, idle};
-use spawn_core::rows::{ProgramRow, instance_key, program_key};
+use spawn_core::rows::{LingeringRow, ProgramRow, instance_key, program_key};
 use spawn_core::state::MemberState;
 use spawn_core::track;
 
@@ -639,10 +639,25 @@ async fn places_are_those_of_live_sweeps_and_of_those_that_were() {
         .unwrap();
     let input = json!({"reap_place": {"place": "eu-west-1"}});
     ask(&world, input, 2 * MINUTE).await.unwrap();
-    let now = ask(&world, json!({"places": {}}), 3 * MINUTE)
+    let places = async |due: bool, now| {
+        let asked = ask(&world, json!({"places": {"due": due}}), now).await;
+        asked.unwrap()["places"].clone()
+    };
+    assert_eq!(places(true, 3 * MINUTE).await, json!(["us-east-1"]));
+    let both = json!(["eu-west-1", "us-east-1"]);
+    assert_eq!(places(false, 3 * MINUTE).await, both, "a person gets all");
+    assert_eq!(places(true, HOUR).await, both);
+    // Something of the sweep lives on, though it has ended.
+    ask(&world, json!({"reap_place": {"place": "eu-west-1"}}), HOUR)
         .await
         .unwrap();
-    assert_eq!(now, json!({"places": ["us-east-1"]}));
-    let later = ask(&world, json!({"places": {}}), HOUR).await.unwrap();
-    assert_eq!(later, json!({"places": ["eu-west-1", "us-east-1"]}));
+    assert_eq!(places(true, HOUR + MINUTE).await, json!(["us-east-1"]));
+    let lingering = LingeringRow {
+        sweep_id: world.sweep_id.clone(),
+        ended_at: HOUR,
+        version: 0,
+    };
+    let write = lingering.create().unwrap();
+    world.ledger.commit(vec![write]).await.unwrap();
+    assert_eq!(places(true, HOUR + MINUTE).await, both);
 }

@@ -26,6 +26,6 @@ pub use facts::{
     PROTECT_TAG, Record, SWEEP_TAG, Subject, SweepFacts, Usage, ZOMBIE_TAG, mark_tag,
 };
 pub use idle::{IdleRules, Point};
-pub use place::{PlaceRow, place_key, places};
+pub use place::{PlaceRow, Which, place_key, places};
 pub use reason::{ReapReason, Reaping};
 pub use watch::{Look, Looks, WATCH_PREFIX, WatchRow, watch_pk};

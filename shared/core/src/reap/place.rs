@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::Place;
 use crate::ids::SweepId;
 use crate::ledger::{self, Key, Ledger, LedgerError, Stored, Versioned};
-use crate::rows::{SweepRow, sweep_key, versioned};
+use crate::rows::{LINGERING_PK, LingeringRow, SweepRow, sweep_key, versioned};
 use crate::state::SweepStatus;
 
 /// The partition of the places.
@@ -44,17 +44,27 @@ pub fn place_key(place: &Place) -> Key {
 /// A place without live sweeps is looked at so often.
 const QUIET_LOOK_MS: u64 = 15 * 60 * 1000;
 
-/// The places to look at now: those of live sweeps, `home`, and, less often, all others that ever had a sweep.
+/// Which of the places that ever had a sweep are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Every one of them.
+    Every,
+    /// Those of which something may be expected, and the others from time to time: a look costs a function call and a transition.
+    Due,
+}
+
+/// The places to look at now: those of sweeps that live or have left something alive, `home`, and others that ever had a sweep.
 ///
 /// # Errors
 /// When the ledger does not answer. Repeatable.
 pub async fn places(
     ledger: &impl Ledger,
     home: Place,
+    which: Which,
     now: u64,
 ) -> Result<Vec<Place>, LedgerError> {
     let mut due: BTreeSet<Place> = BTreeSet::from([home]);
-    for sweep in live_sweeps(ledger).await? {
+    for sweep in sweeps_alive(ledger).await? {
         due.extend(sweep.lanes.iter().map(crate::ids::LaneId::place));
     }
     let known: Vec<PlaceRow> = ledger::load_all(ledger, PLACES_PK, PLACE_PREFIX).await?;
@@ -63,11 +73,8 @@ pub async fn places(
             note(ledger, *place).await?;
         }
     }
-    let quiet = known
-        .iter()
-        .filter(|row| row.passed_at + QUIET_LOOK_MS <= now)
-        .map(|row| row.place);
-    due.extend(quiet);
+    let is_due = |row: &&PlaceRow| which == Which::Every || row.passed_at + QUIET_LOOK_MS <= now;
+    due.extend(known.iter().filter(is_due).map(|row| row.place));
     Ok(due.into_iter().collect())
 }
 
@@ -86,9 +93,13 @@ async fn note(ledger: &impl Ledger, place: Place) -> Result<(), LedgerError> {
     }
 }
 
-/// The rows of the sweeps that are not over, as the index shows them.
-async fn live_sweeps(ledger: &impl Ledger) -> Result<Vec<SweepRow>, LedgerError> {
-    let mut keys = BTreeSet::new();
+/// The rows of the sweeps that are not over, as the index shows them, and of those that have ended while instances of theirs lived.
+async fn sweeps_alive(ledger: &impl Ledger) -> Result<Vec<SweepRow>, LedgerError> {
+    let lingering: Vec<LingeringRow> = ledger::load_all(ledger, LINGERING_PK, "").await?;
+    let mut keys: BTreeSet<Key> = lingering
+        .iter()
+        .map(|row| sweep_key(&row.sweep_id))
+        .collect();
     for status in SweepStatus::LIVE {
         let mut from = None;
         loop {
