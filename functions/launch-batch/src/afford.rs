@@ -62,7 +62,8 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                     0
                 }
                 Room::Never(words) => {
-                    never.insert(shape, words);
+                    let unpriced = each.is_none().then(|| at.why_unpriced(shape));
+                    never.insert(shape, unpriced.unwrap_or(words));
                     0
                 }
             };

@@ -140,6 +140,32 @@ async fn members_that_never_fit_are_told_with_the_reason() {
     assert!(world.cloud.instances().is_empty());
 }
 
+/// A standing budget that came after the plan: what is missing is named, with what to do.
+#[tokio::test]
+async fn a_price_that_is_missing_is_named_by_type_and_region() {
+    let world = world(1, None).await;
+    owners_day(&world, dollars(100)).await;
+    let key = lane_key(&world.sweep_id, &lane(LANE));
+    let mut row: LaneRow = ledger::require(&world.ledger, key).await.unwrap();
+    row.prices.commitments = vec![None];
+    row.prices.types.clear();
+    world
+        .ledger
+        .put_all(vec![row.row().unwrap()])
+        .await
+        .unwrap();
+    let mut now = 1_000;
+    while step(&world, now).await.next != Next::Done {
+        now += 1_000;
+    }
+    let reason = world.members().await.remove(0).reason.unwrap();
+    let words = "the price of an hour of c5.large on demand";
+    assert!(
+        reason.contains(words) && reason.contains("in us-east-1") && reason.contains("PriceBook"),
+        "{reason}"
+    );
+}
+
 #[tokio::test]
 async fn what_ec2_did_not_launch_is_given_back() {
     let world = world(10, Some(dollars(20))).await;

@@ -9,9 +9,12 @@ mod prices;
 mod record;
 mod resume;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use spawn_core::account::AccountId;
+use spawn_core::budget;
 use spawn_core::clock;
 use spawn_core::dns::Naming;
 use spawn_core::document::{Fault, Faults, OperatorDefaults, Sweep};
@@ -214,7 +217,16 @@ where
     context.price_book = Some(prices::book(ports, &able, now).await?);
     let options = plan::options(sweep, &classes, candidates, &facts, &context)?;
     let quotas = look_up::quotas(ports.ec2, options.quota_questions()).await;
-    let plan = plan::plan(sweep, &classes, options, &quotas, &context)?;
+    let mut plan = plan::plan(sweep, &classes, options, &quotas, &context)?;
+    if let Some(book) = &context.price_book {
+        let accounts: BTreeSet<_> = plan.lanes.iter().map(|lane| lane.lane.account).collect();
+        let mut standing = BTreeMap::new();
+        for account in accounts {
+            let budgets = budget::shown(ports.ledger, &plan.sweep, account, now).await?;
+            standing.insert(account, budgets);
+        }
+        plan::note_standing(&mut plan, book, &standing).map_err(Faults::from)?;
+    }
     Ok((plan, context))
 }
 

@@ -10,6 +10,7 @@ mod common;
 use common::{EXECUTION, Place, deployment};
 use plan_sweep::Output;
 use serde_json::{Value, json};
+use spawn_core::budget::{BudgetRow, Period, Scope};
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger as _, Stored as _};
 use spawn_core::money::MicroDollars;
@@ -120,6 +121,48 @@ async fn a_price_that_nobody_has_said_refuses_a_budget_by_type_and_region() {
     input.as_object_mut().unwrap().remove("budget");
     let plan = place.plan(input, NOW).await.unwrap().plan.unwrap();
     assert_eq!(plan["worst_case_cost"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_standing_budgets_leave_is_in_the_plan_and_what_they_could_never_hold_refuses() {
+    let place = Place::new();
+    let mut input = document("1 USD");
+    input.as_object_mut().unwrap().remove("budget");
+    input["owner"] = json!("ann");
+    let limit = async |micros: i64, version: u64| {
+        let row = BudgetRow {
+            scope: Scope::Owner,
+            name: "ann".to_owned(),
+            period: Period::Daily,
+            limit: MicroDollars(micros),
+            set_at: 0,
+            version,
+        };
+        let rows = vec![row.row().unwrap()];
+        place.ledger.put_all(rows).await.unwrap();
+    };
+    limit(400_000, 0).await;
+    let plan = place.plan(input.clone(), NOW).await.unwrap().plan.unwrap();
+    let shown = &plan["cost"]["standing_budgets"][0];
+    assert_eq!(shown["budget"], "the daily budget of owner ann of $0.40");
+    assert_eq!(shown["members"], 3);
+    assert_eq!(shown["has_room_for_members"], 2);
+    let words = "is charged with $0.00, which leaves room for 2 of 3 members at their full ttl";
+    assert!(plan["warnings"].to_string().contains(words), "{plan}");
+
+    let mut unpriced = input.clone();
+    unpriced["instance_type"] = json!("m5.large");
+    let text = place.plan(unpriced, NOW).await.unwrap_err().to_string();
+    let words = "the price of m5.large on demand in us-east-1 is not known, and the sweep is charged to the daily budget of owner ann of $0.40";
+    assert!(
+        text.contains(words) && text.contains("parameter PriceBook"),
+        "{text}"
+    );
+
+    limit(10_000, 1).await;
+    let text = place.plan(input, NOW).await.unwrap_err().to_string();
+    let words = "owner: member 0 at its full ttl may cost $0.181905, more than the daily budget of owner ann of $0.01, so that it could never be launched";
+    assert!(text.contains(words), "{text}");
 }
 
 #[tokio::test]

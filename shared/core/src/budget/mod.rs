@@ -16,7 +16,7 @@ mod standing;
 pub use charges::{Charges, Releases};
 pub use room::{Room, room};
 pub use rows::{BudgetRow, Period, PeriodRow, Scope, budget_pk};
-pub use standing::{Standing, key_of, noted, standing};
+pub use standing::{Standing, key_of, noted, shown, standing};
 
 #[cfg(test)]
 mod tests;

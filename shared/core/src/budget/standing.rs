@@ -1,5 +1,6 @@
 //! Which standing budgets a launch counts against.
 
+use crate::account::AccountId;
 use crate::ids::LaneId;
 use crate::ledger::{Key, Ledger, LedgerError, Stored as _, Versioned as _};
 use crate::rows::SweepRow;
@@ -74,10 +75,46 @@ pub async fn standing(
     at: &LaneId,
     now: u64,
 ) -> Result<Vec<Standing>, LedgerError> {
+    let mut found = Vec::new();
+    for (budget, key, period) in limits(ledger, sweep, at.account, now).await? {
+        let period = match period {
+            Some(period) => period,
+            None => new_period(ledger, &key).await?,
+        };
+        found.push(Standing { budget, period });
+    }
+    Ok(found)
+}
+
+/// The same for whoever only wants to know; nothing is written.
+///
+/// # Errors
+/// When the ledger does not answer. Repeatable.
+pub async fn shown(
+    ledger: &impl Ledger,
+    sweep: &SweepRow,
+    account: Option<AccountId>,
+    now: u64,
+) -> Result<Vec<Standing>, LedgerError> {
+    let found = limits(ledger, sweep, account, now).await?;
+    Ok(found
+        .into_iter()
+        .map(|(budget, key, period)| Standing {
+            budget,
+            period: period.unwrap_or_else(|| empty(&key)),
+        })
+        .collect())
+}
+
+/// The limits that hold for a sweep in an account, with the keys of their present periods, and their rows where there are any.
+async fn limits(
+    ledger: &impl Ledger,
+    sweep: &SweepRow,
+    account: Option<AccountId>,
+    now: u64,
+) -> Result<Vec<(BudgetRow, Key, Option<PeriodRow>)>, LedgerError> {
     let home = sweep.execution_arn.split(':').nth(4).unwrap_or_default();
-    let account = at
-        .account
-        .map_or_else(|| home.to_owned(), |account| account.to_string());
+    let account = account.map_or_else(|| home.to_owned(), |account| account.to_string());
     let scopes = [
         (Scope::Owner, sweep.owner.clone()),
         (Scope::Project, sweep.project.clone()),
@@ -98,24 +135,26 @@ pub async fn standing(
             continue;
         };
         let budget = BudgetRow::from_row(limit.clone())?;
-        let period = match period {
-            Some(row) => PeriodRow::from_row(row.clone())?,
-            None => new_period(ledger, period_key).await?,
-        };
-        found.push(Standing { budget, period });
+        let period = period.clone().map(PeriodRow::from_row).transpose()?;
+        found.push((budget, (*period_key).clone(), period));
     }
     Ok(found)
 }
 
-async fn new_period(ledger: &impl Ledger, key: &Key) -> Result<PeriodRow, LedgerError> {
-    let row = PeriodRow {
+/// A period that nothing was charged to yet.
+fn empty(key: &Key) -> PeriodRow {
+    PeriodRow {
         budget: key.pk.clone(),
         period: key.sk.clone(),
         version: 0,
         charged: 0,
         billed: 0,
         told_percent: 0,
-    };
+    }
+}
+
+async fn new_period(ledger: &impl Ledger, key: &Key) -> Result<PeriodRow, LedgerError> {
+    let row = empty(key);
     match ledger.commit(vec![row.create()?]).await {
         Ok(()) => Ok(row),
         // Another launcher made it.

@@ -14,8 +14,14 @@ use crate::plan::{Facts, Plan};
 use crate::prices::{Item, PriceBook};
 use crate::rows::{LanePrices, LaneRow, MemberRow, TypePrices};
 
-/// What to do about a price that is missing.
-const GIVE_PRICE: &str = "a type with a price, the price in the deployment's price book (parameter PriceBook), or a document without `budget`";
+/// Why a plan must be priced, and how it could do without.
+#[derive(Clone, Debug)]
+pub(super) struct Because {
+    /// `the sweep has a budget`.
+    pub(super) why: String,
+    /// `, or a document without ...`.
+    pub(super) without: &'static str,
+}
 
 /// What a plan costs at the most. `None` when a price or a ttl is missing.
 #[must_use]
@@ -34,7 +40,7 @@ pub(crate) fn at_most(plan: &Plan, member: &MemberRow, shape: u32) -> Option<Mic
 }
 
 /// What one launch of a member is committed with at the most, in its lane or in one that may take it over.
-fn once_at_most(plan: &Plan, member: &MemberRow, shape: u32) -> Option<MicroDollars> {
+pub(super) fn once_at_most(plan: &Plan, member: &MemberRow, shape: u32) -> Option<MicroDollars> {
     if member.state.is_ended() {
         return Some(MicroDollars::ZERO);
     }
@@ -186,7 +192,11 @@ pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<Option<Stri
         ));
     };
     let Some(Fit { total, affordable }) = fit(plan, budget) else {
-        return Err(missing(plan, book));
+        let because = Because {
+            why: "the sweep has a budget".to_owned(),
+            without: ", or a document without `budget`",
+        };
+        return Err(missing(plan, book, &because));
     };
     let dearest = plan
         .members
@@ -217,17 +227,18 @@ pub(crate) fn check(plan: &Plan, book: Option<&PriceBook>) -> Result<Option<Stri
     }))
 }
 
-/// What keeps a plan with a budget from being priced.
-fn missing(plan: &Plan, book: &PriceBook) -> Fault {
+/// What keeps a plan that must be priced from being so.
+pub(super) fn missing(plan: &Plan, book: &PriceBook, because: &Because) -> Fault {
+    let Because { why, without } = because;
     for member in &plan.members {
         if member_ttl_s(plan, member).is_none() {
             return Fault::new(
                 "ttl",
                 format!(
-                    "member {} has none and can cost any amount, and the sweep has a budget",
+                    "member {} has none and can cost any amount, and {why}",
                     member.index
                 ),
-                "a ttl, or a document without `budget`",
+                format!("a ttl{without}"),
             );
         }
     }
@@ -239,15 +250,17 @@ fn missing(plan: &Plan, book: &PriceBook) -> Fault {
             .chain([Item::GibMonth, Item::PublicIpv4Hour]);
         for item in items {
             if book.quote(&region, &item).is_none() {
-                let why = book.why_missing(&region, &item);
+                let unknown = book.why_missing(&region, &item);
                 let path = match item {
                     Item::OnDemand(_) | Item::Spot(..) => "instance_type",
                     Item::GibMonth | Item::PublicIpv4Hour => "budget",
                 };
                 return Fault::new(
                     path,
-                    format!("{why}, and the sweep has a budget"),
-                    GIVE_PRICE,
+                    format!("{unknown}, and {why}"),
+                    format!(
+                        "a type with a price, or the price in the deployment's price book (parameter PriceBook){without}"
+                    ),
                 );
             }
         }
@@ -256,10 +269,10 @@ fn missing(plan: &Plan, book: &PriceBook) -> Fault {
                 return Fault::new(
                     "ami",
                     format!(
-                        "EC2 does not say how large the root volume of {} is, and the sweep has a budget",
+                        "EC2 does not say how large the root volume of {} is, and {why}",
                         shape.ami
                     ),
-                    "an image with a root volume on EBS, or a document without `budget`",
+                    format!("an image with a root volume on EBS{without}"),
                 );
             }
         }

@@ -27,6 +27,7 @@ mod report;
 mod rooms;
 mod rows;
 mod shapes;
+mod standing;
 mod summary;
 mod types;
 
@@ -39,6 +40,7 @@ pub use options::{Options, able, options};
 pub use quota::Shortage;
 pub use report::{RegionReport, Report, TypesReport};
 pub use rows::{Context, Plan, plan};
+pub use standing::{Share, note_standing};
 pub use summary::{member_summary, summary};
 
 #[cfg(test)]

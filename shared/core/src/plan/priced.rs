@@ -119,6 +119,7 @@ pub(crate) fn of_sweep(plan: &Plan, book: Option<&PriceBook>) -> Value {
         "expected_cost": expected.map(|cost| cost.to_string()),
         "worst_case_cost": worst_case(plan).map(|cost| cost.to_string()),
         "budget": budget,
+        "standing_budgets": plan.report.standing,
         "regions_by_price": cheapest,
     })
 }

@@ -6,7 +6,7 @@ use crate::document::{Distribution, RegionOrder, Sweep};
 use crate::ids::LaneId;
 use crate::plan::place::{Placement, Seat};
 use crate::plan::quota::{QuotaReport, Shortage};
-use crate::plan::{Candidates, Options};
+use crate::plan::{Candidates, Options, Share};
 use crate::region::Region;
 use crate::rows::LaneRow;
 
@@ -23,6 +23,9 @@ pub struct Report {
     pub types: Vec<TypesReport>,
     /// The quotas that the sweep draws on.
     pub quotas: Vec<Shortage>,
+    /// What standing budgets have room for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub standing: Vec<Share>,
     /// What somebody should know before it is launched.
     pub warnings: Vec<String>,
 }
@@ -75,6 +78,7 @@ impl Report {
             region_order: sweep.region_order,
             regions: regions(options, placement),
             types: types(options, lanes),
+            standing: Vec::new(),
             warnings: warnings(options, placement, &quota),
             quotas: quota.all,
         }

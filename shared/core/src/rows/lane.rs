@@ -135,6 +135,41 @@ const fn capacity_wait_s() -> u64 {
 }
 
 impl LaneRow {
+    /// Why it is not known what an instance of a shape may cost, and what to do, for a launch that a budget must have room for.
+    #[must_use]
+    pub fn why_unpriced(&self, shape: u32) -> String {
+        let index = usize::try_from(shape).unwrap_or(usize::MAX);
+        let region = self.lane.region;
+        let types = self
+            .shapes
+            .get(index)
+            .into_iter()
+            .flat_map(|shape| &shape.instance_types);
+        let has_hour = |name: &String| {
+            let of_type = self.prices.types.get(name);
+            of_type.is_some_and(|prices| prices.on_demand.is_some())
+        };
+        let mut missing: Vec<String> = types
+            .filter(|name| !has_hour(name))
+            .map(|name| format!("an hour of {name} on demand"))
+            .collect();
+        if self.prices.gib_month.is_none() {
+            missing.push("a GiB-month of its volume".to_owned());
+        }
+        if self.prices.public_ipv4_hour.is_none() {
+            missing.push("an hour of a public IPv4 address".to_owned());
+        }
+        if missing.is_empty() {
+            return "its ttl or the size of its root volume is not known, and there is a budget: give it a ttl and an image with a root volume on EBS"
+                .to_owned();
+        }
+        format!(
+            "the price of {} in {region} is not known, and there is a budget: give it in the deployment's price book (parameter PriceBook), or take a \
+             type with a price",
+            missing.join(", ")
+        )
+    }
+
     /// A lane that has launched nothing yet and has no members.
     #[must_use]
     pub fn new(sweep_id: SweepId, lane: LaneId) -> Self {
