@@ -164,6 +164,27 @@ def test_a_stopped_sweep_waits_and_a_cancelled_one_is_resumed_with_a_replaced_me
     stack.check_nothing_is_left(sweep)
 
 
+def test_a_sweep_that_is_resumed_while_its_old_lane_sleeps_belongs_to_the_new_execution(stack, document):
+    document |= {"instance_type": "c5.large", "params": [{"x": n} for n in range(3)]}
+    stack.fault(kind="pool-dry", region=HOME, instance_type="c5.large")
+    execution = stack.submit(document)
+    pools = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": f"POOL#{HOME}"}, "ConsistentRead": True}
+    dry = stack.until(lambda: [row for row in stack.table.query(**pools)["Items"] if row["sk"].startswith("c5.large#")])
+    sweep = stack.sweep_of(execution)
+    assert control(stack, "cancel", sweep_id=sweep)["status"] == "cancelled"
+    assert stack.states.describe_execution(executionArn=execution)["status"] == "RUNNING", "its lane waits for capacity"
+    stack.clear_faults()
+    for row in dry:
+        stack.table.delete_item(Key={"pk": row["pk"], "sk": row["sk"]})
+    resumed = control(stack, "resume", sweep_id=sweep)["execution_arn"]
+    output = json.loads(stack.wait(resumed)["output"])
+    assert (output["status"], output["counts"]["completed"]) == ("completed", 3)
+    old = stack.wait(execution)
+    assert (old["status"], old["error"]) == ("FAILED", "Superseded")
+    assert resumed in old["cause"]
+    stack.check_nothing_is_left(sweep)
+
+
 def test_a_wrong_request_tells_everything_that_is_wrong(stack):
     asked = stack.states.start_execution(
         stateMachineArn=stack.machine("spawn-extend"), input=json.dumps({"sweep": "x", "by": "2 parsecs"})

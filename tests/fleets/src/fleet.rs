@@ -79,7 +79,7 @@ impl Fleet {
     /// As the handler.
     pub async fn places(&self, now: u64) -> Result<(), FunctionError> {
         let home = spawn_core::account::Place::home(crate::build_region());
-        spawn_core::reap::places(&self.ledger, home, now).await?;
+        spawn_core::reap::places(&self.ledger, home, spawn_core::reap::Which::Due, now).await?;
         Ok(())
     }
 }
