@@ -1,7 +1,9 @@
 //! Brings the document's texts from S3 and has them read.
 
-use serde_json::Value;
-use spawn_core::document::{self, Fault, OperatorDefaults, S3Uri, Source, Submission, Sweep};
+use serde_json::{Map, Value};
+use spawn_core::document::{
+    self, Fault, Faults, OperatorDefaults, S3Uri, Source, Submission, Sweep,
+};
 use spawn_core::errors::FunctionError;
 use spawn_core::ports::{Objects, ServiceError};
 
@@ -23,12 +25,10 @@ pub(crate) async fn read(
         Source::Text(text) => document::parse_text(text)?,
         Source::S3(uri) => document::parse_text(&fetch(objects, uri, "document").await?)?,
     };
-    let table = match document::table_uri(&document)? {
-        Some(uri) => {
-            let text = fetch(objects, &uri, "params").await?;
-            Some(document::parse_table(&uri, &text)?)
-        }
-        None => None,
+    let table = match document::table_uri(&document, &submission.overrides) {
+        Ok(Some(uri)) => Some(rows(objects, &uri).await?),
+        Ok(None) => None,
+        Err(faults) => Some(Err(faults)),
     };
     Ok(Sweep::from_document(
         &document,
@@ -38,10 +38,22 @@ pub(crate) async fn read(
     )?)
 }
 
+/// The rows of a table, or what is wrong with it: a fault of the document among its others.
+async fn rows(
+    objects: &impl Objects,
+    uri: &S3Uri,
+) -> Result<Result<Vec<Map<String, Value>>, Faults>, FunctionError> {
+    match fetch(objects, uri, "params").await {
+        Ok(text) => Ok(document::parse_table(uri, &text)),
+        Err(FunctionError::InvalidSweep(faults)) => Ok(Err(faults)),
+        Err(error) => Err(error),
+    }
+}
+
 /// The text of an object that the document names at `path`.
 async fn fetch(objects: &impl Objects, uri: &S3Uri, path: &str) -> Result<String, FunctionError> {
     let fault = |problem: String, accepted: &str| {
-        FunctionError::from(document::Faults::from(Fault {
+        FunctionError::from(Faults::from(Fault {
             path: path.to_owned(),
             problem,
             accepted: accepted.to_owned(),
