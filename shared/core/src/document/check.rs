@@ -178,8 +178,18 @@ impl<'a> Checked<'a> {
             && self.are_regions_given
             && !self.regions.iter().any(is_listed)
         {
-            let problem = format!("{region} is not among the sweep's regions");
-            flaw(Setting::Region, problem, self.region_names(), None);
+            let names = self.region_names();
+            match zone {
+                Some((zone, _)) if layer.region.is_none() => {
+                    let problem = format!("{zone} does not lie in the sweep's regions");
+                    let accepted = format!("a zone of {names}");
+                    flaw(Setting::AvailabilityZone, problem, accepted, None);
+                }
+                _ => {
+                    let problem = format!("{region} is not among the sweep's regions");
+                    flaw(Setting::Region, problem, names, None);
+                }
+            }
         }
         if layer.subnet_ids.as_ref().is_some_and(|ids| ids.len() > 1) {
             let one = "one subnet".to_owned();

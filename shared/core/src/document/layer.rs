@@ -189,9 +189,9 @@ impl Layer {
         {
             self.availability_zone = None;
         }
-        // And a zone of a higher level moves it into that zone's region.
-        if let (None, Some((_, of_zone))) = (over.region, &over.availability_zone) {
-            self.region = Some(*of_zone);
+        // And a zone of a higher level moves it into that zone's region, see `place`.
+        if over.region.is_none() && over.availability_zone.is_some() {
+            self.region = None;
         }
         overlay!(
             region,

@@ -152,10 +152,11 @@ fn replace_fields<'a>(top: &mut TopLevel<'a>, over: &TopLevel<'a>) {
             }
         }
     }
-    // One region for all members leaves the document's list without a say.
-    let is_region =
-        |(id, found): &(Setting, Located<'_>)| *id == Setting::Region && !found.value.is_null();
-    if over.settings.iter().any(is_region) && !over.fields.contains_key(&Top::Regions) {
+    // One region or zone for all members leaves the document's list without a say.
+    let is_place = |(id, found): &(Setting, Located<'_>)| {
+        matches!(id, Setting::Region | Setting::AvailabilityZone) && !found.value.is_null()
+    };
+    if over.settings.iter().any(is_place) && !over.fields.contains_key(&Top::Regions) {
         top.fields.remove(&Top::Regions);
     }
 }
@@ -187,23 +188,30 @@ fn read_levels(
     }
 }
 
-/// A region for all members, and regions to distribute them over, are two answers to one question.
+/// A region or zone for all members, and regions to distribute them over, are two answers to one question.
 fn refuse_two_answers(
     top: &TopLevel<'_>,
     levels: &Given,
     shares: &[RegionShare],
     faults: &mut Collector,
 ) {
-    let (Some(found), Some(region)) = (top.get(Top::Regions), levels.below.region) else {
+    let (Some(found), Some(region)) = (top.get(Top::Regions), levels.below.place()) else {
         return;
     };
     if shares.iter().any(|share| share.region != region) {
+        let (id, place) = match (&levels.below.region, &levels.below.availability_zone) {
+            (None, Some((zone, _))) => (Setting::AvailabilityZone, zone.as_str()),
+            _ => (Setting::Region, region.as_str()),
+        };
+        let name = fields::setting(id).name;
         let fault = Fault::new(
             found.path.as_str(),
-            format!("the document gives regions, and {region} as the region of all members"),
+            format!("the document gives regions, and {place} as the {name} of all members"),
             "one of the two",
         );
-        faults.add(fault.hint("leave region out: members are distributed over regions".to_owned()));
+        faults.add(fault.hint(format!(
+            "leave {name} out: members are distributed over regions"
+        )));
     }
 }
 
