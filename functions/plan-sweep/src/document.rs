@@ -20,6 +20,23 @@ pub(crate) async fn read(
     defaults: &OperatorDefaults,
 ) -> Result<Sweep, FunctionError> {
     let submission = Submission::from_execution_input(input)?;
+    let read = read_document(&submission, objects, defaults).await;
+    if submission.faults.is_empty() {
+        return read;
+    }
+    let beside = Faults::from(submission.faults);
+    match read {
+        Ok(_) => Err(beside.into()),
+        Err(FunctionError::InvalidSweep(faults)) => Err(beside.and(faults).into()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn read_document(
+    submission: &Submission,
+    objects: &impl Objects,
+    defaults: &OperatorDefaults,
+) -> Result<Sweep, FunctionError> {
     let document = match &submission.source {
         Source::Inline(value) => value.clone(),
         Source::Text(text) => document::parse_text(text)?,

@@ -203,6 +203,30 @@ async fn a_table_that_is_missing_or_broken_hides_no_other_fault() {
 }
 
 #[tokio::test]
+async fn a_fault_beside_the_document_hides_none_in_it() {
+    let place = Place::new();
+    let input = json!({
+        "document": {"naem": 1, "command": "true"}, "dry_run": "yes", "overides": {}, "overrides": {"spot": 5},
+    });
+    let text = place.plan(input, 1).await.unwrap_err().to_string();
+    for words in [
+        "5 faults",
+        "- dry_run: \"yes\" is text",
+        "- overides: ",
+        "- naem: ",
+        "- overrides.spot: ",
+        "- ttl: it is missing",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("overrides.dry_run"), "{text}");
+    let good = json!({"document": {"ttl": "1h", "command": "true"}, "overides": {}});
+    let error = place.plan(good, 1).await.unwrap_err();
+    assert_eq!(error.error_type(), "InvalidSweep");
+    assert!(place.planned_nothing());
+}
+
+#[tokio::test]
 async fn a_table_that_overrides_replace_is_not_read() {
     let place = Place::new();
     let document = json!({"ttl": "1h", "command": "true", "params": "s3://data/none.csv"});
