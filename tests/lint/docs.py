@@ -15,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = ("shared", "functions", "infra", "statemachines", "tests", "examples", ".cargo")
 # What stands for a value in examples, of AWS's documents and of ours.
 PLACEHOLDERS = re.compile(r"123456789012|111122223333|hyperparam-20260122-abc123|i-1234567890abcdef0|\.\.\.|…|[<>{}*]|\bPORT\b")
-# Of the AWS CLI, not of a service.
-CLI_OPTIONS = {"--query", "--output", "--region", "--profile", "--endpoint-url", "--no-cli-pager", "--cli-binary-format"}
+# Of the AWS CLI, not of a service, and of both its versions: that of the local stack is 1.
+CLI_OPTIONS = {"--query", "--output", "--region", "--profile", "--endpoint-url", "--no-cli-pager"}
 CLI_COMMANDS = {("s3", "cp"), ("s3", "ls"), ("s3", "rm"), ("s3", "sync"), ("cloudformation", "deploy"), ("sam", "deploy")}
 # These are CloudFormation's, EC2's and Lambda's own words, which our code does not spell.
 FOREIGN = {"spawn.example.com"}
@@ -85,7 +85,7 @@ def tales(text, known):
     for block in blocks:
         yield from commands(block, known)
     for span in spans:
-        if re.match(r"(aws|cargo) ", span):
+        if re.search(r"(^|\| )(aws|cargo) ", span):
             yield from commands(span, known)
         yield from span_of(span, known)
     for block in blocks:
@@ -216,8 +216,9 @@ LIES = """`spawn-levitate` `no_such_field` `SPAWN_NO_SUCH` `/spawn/nothing` `sha
 `aws cloudwatch get-dashboard --dashboard-name spawn-nothing`
 `aws cloudwatch get-metric-statistics --namespace spawn --metric-name no_metric`
 `aws stepfunctions start-execution --state-machine-arn arn:aws:states:us-east-1:0:stateMachine:spawn-nothing`
+`echo | aws lambda invoke --cli-binary-format raw-in-base64-out`
 """
-LIES_COUNT = 16
+LIES_COUNT = 17
 
 
 def main():

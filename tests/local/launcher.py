@@ -149,10 +149,12 @@ def main():
     import denials
     import page
     import price_list
+    import public_images
     import xray
     from service_quotas import ServiceQuotas
 
     corrections.apply()
+    public_images.apply(options.ec2)
     xray.follow()
     # Every function inherits it.
     os.environ["AWS_XRAY_DAEMON_ADDRESS"] = xray.listen()

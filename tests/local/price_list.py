@@ -1,25 +1,57 @@
 """The Price List's GetProducts, in the shape in which AWS answers it (API reference "AWS Price List", GetProducts).
 
-Prices are those of `price_list.json`, which says where they were published and when. What is not in it has no price here, as a
-type that a region does not offer has none in AWS.
+Prices are those of `price_list.json`, which says where they were published and when. What is not in it has a stand-in, so that
+every type and region of `ec2-sim` can be planned with a budget: the price of us-east-1, which `types.tsv` has of every type, times
+the percent of the region in `stand_in_prices.json`. The types `without_price` there have none: what a document meets then can be
+seen by them.
 """
 
+import decimal
+import functools
 import hashlib
 import json
 import pathlib
 
 TARGET = "AWSPriceListService"
 PAGE_PRODUCTS_MAX = 100
-DATA = json.loads((pathlib.Path(__file__).parent / "price_list.json").read_text())
+FOLDER = pathlib.Path(__file__).parent
+DATA = json.loads((FOLDER / "price_list.json").read_text())
+STAND_INS = json.loads((FOLDER / "stand_in_prices.json").read_text())
+# As many decimals as AWS's prices of instances have.
+DECIMALS = decimal.Decimal("0.00001")
+
+
+def table_of_types():
+    """Every type that the simulator has, with its price in us-east-1: the first and the last column of its table."""
+    lines = (FOLDER / "types.tsv").read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return {row[0]: row[-1] for row in rows}
+
+
+TYPES = table_of_types()
+
+
+def place_of(region):
+    """A region's prices: the published ones, and stand-ins for all others."""
+    stand_in = STAND_INS["regions"][region]
+    factor = decimal.Decimal(stand_in["percent"]) / 100
+
+    def of(price):
+        return format((decimal.Decimal(price) * factor).quantize(DECIMALS).normalize(), "f")
+
+    instances = {name: of(price) for name, price in TYPES.items() if name not in STAND_INS["without_price"]}
+    # AWS charges the same for an address everywhere.
+    made = {"gp3_gib_month": of(DATA["regions"]["us-east-1"]["gp3_gib_month"]), "public_ipv4_hour": "0.005"}
+    published = DATA["regions"].get(region, {})
+    return {**made, **stand_in, **published, "instances": {**instances, **published.get("instances", {})}}
 
 
 def sku(*parts):
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:16].upper()
 
 
-def product(service, family, region, unit, price, description, **attributes):
+def product(service, family, region, place, unit, price, description, **attributes):
     """A product with its one term on demand, as the text that GetProducts lists."""
-    place = DATA["regions"][region]
     prefix = place["usage_prefix"]
     usage = attributes.pop("usagetype")
     number = sku(service, region, usage)
@@ -65,42 +97,46 @@ def product(service, family, region, unit, price, description, **attributes):
     }
 
 
-def products():
-    for region, place in DATA["regions"].items():
-        for name, price in place["instances"].items():
-            yield product(
-                "AmazonEC2", "Compute Instance", region, "Hrs", price, f"On Demand Linux {name} Instance Hour",
-                usagetype=f"BoxUsage:{name}", instanceType=name, operatingSystem="Linux", tenancy="Shared",
-                capacitystatus="Used", preInstalledSw="NA", licenseModel="No License required",
-                marketoption="OnDemand", operation="RunInstances", servicename="Amazon Elastic Compute Cloud",
-            )
+@functools.cache
+def products(region):
+    return list(products_of(region, place_of(region)))
+
+
+def products_of(region, place):
+    for name, price in place["instances"].items():
         yield product(
-            "AmazonEC2", "Storage", region, "GB-Mo", place["gp3_gib_month"], "GB-month of General Purpose (gp3) provisioned storage",
-            usagetype="EBS:VolumeUsage.gp3", volumeApiName="gp3", volumeType="General Purpose",
-            storageMedia="SSD-backed", servicename="Amazon Elastic Compute Cloud",
+            "AmazonEC2", "Compute Instance", region, place, "Hrs", price, f"On Demand Linux {name} Instance Hour",
+            usagetype=f"BoxUsage:{name}", instanceType=name, operatingSystem="Linux", tenancy="Shared",
+            capacitystatus="Used", preInstalledSw="NA", licenseModel="No License required",
+            marketoption="OnDemand", operation="RunInstances", servicename="Amazon Elastic Compute Cloud",
         )
-        # AWS has no family for these, and names even us-east-1 in their usage.
-        for usage, price, words in (
-            ("PublicIPv4:InUseAddress", place["public_ipv4_hour"], "In-use public IPv4 address per hour"),
-            ("PublicIPv4:IdleAddress", place["public_ipv4_hour"], "Idle public IPv4 address per hour"),
-            ("PublicIPv4:ContiguousBlock", "0.008", "Amazon-provided contiguous IPv4 address per hour"),
-        ):
-            yield product(
-                "AmazonVPC", "", region, "Hrs", price, words,
-                usagetype=usage, own_prefix="USE1-", group="VPCPublicIPv4Address", groupDescription=words,
-                servicename="Amazon Virtual Private Cloud",
-            )
-
-
-PRODUCTS = list(products())
+    yield product(
+        "AmazonEC2", "Storage", region, place, "GB-Mo", place["gp3_gib_month"], "GB-month of General Purpose (gp3) provisioned storage",
+        usagetype="EBS:VolumeUsage.gp3", volumeApiName="gp3", volumeType="General Purpose",
+        storageMedia="SSD-backed", servicename="Amazon Elastic Compute Cloud",
+    )
+    # AWS has no family for these, and names even us-east-1 in their usage.
+    for usage, price, words in (
+        ("PublicIPv4:InUseAddress", place["public_ipv4_hour"], "In-use public IPv4 address per hour"),
+        ("PublicIPv4:IdleAddress", place["public_ipv4_hour"], "Idle public IPv4 address per hour"),
+        ("PublicIPv4:ContiguousBlock", "0.008", "Amazon-provided contiguous IPv4 address per hour"),
+    ):
+        yield product(
+            "AmazonVPC", "", region, place, "Hrs", price, words,
+            usagetype=usage, own_prefix="USE1-", group="VPCPublicIPv4Address", groupDescription=words,
+            servicename="Amazon Virtual Private Cloud",
+        )
 
 
 def get_products(request):
     service = request.get("ServiceCode")
     if not service:
         raise Refused("InvalidParameterException", "ServiceCode is required")
-    found = [one for one in PRODUCTS if one["serviceCode"] == service]
-    for wanted in request.get("Filters", []):
+    filters = request.get("Filters", [])
+    regions = {wanted["Value"] for wanted in filters if wanted.get("Field") == "regionCode"} or STAND_INS["regions"]
+    places = [region for region in STAND_INS["regions"] if region in regions]
+    found = [one for region in places for one in products(region) if one["serviceCode"] == service]
+    for wanted in filters:
         if wanted.get("Type") != "TERM_MATCH":
             raise Refused("InvalidParameterException", f"filters of type {wanted.get('Type')} are not served here")
         found = [one for one in found if attribute(one, wanted["Field"]) == wanted["Value"]]

@@ -1,7 +1,9 @@
 //! Brings the document's texts from S3 and has them read.
 
-use serde_json::Value;
-use spawn_core::document::{self, Fault, OperatorDefaults, S3Uri, Source, Submission, Sweep};
+use serde_json::{Map, Value};
+use spawn_core::document::{
+    self, Fault, Faults, OperatorDefaults, S3Uri, Source, Submission, Sweep,
+};
 use spawn_core::errors::FunctionError;
 use spawn_core::ports::{Objects, ServiceError};
 
@@ -18,17 +20,32 @@ pub(crate) async fn read(
     defaults: &OperatorDefaults,
 ) -> Result<Sweep, FunctionError> {
     let submission = Submission::from_execution_input(input)?;
+    let read = read_document(&submission, objects, defaults).await;
+    if submission.faults.is_empty() {
+        return read;
+    }
+    let beside = Faults::from(submission.faults);
+    match read {
+        Ok(_) => Err(beside.into()),
+        Err(FunctionError::InvalidSweep(faults)) => Err(beside.and(faults).into()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn read_document(
+    submission: &Submission,
+    objects: &impl Objects,
+    defaults: &OperatorDefaults,
+) -> Result<Sweep, FunctionError> {
     let document = match &submission.source {
         Source::Inline(value) => value.clone(),
         Source::Text(text) => document::parse_text(text)?,
         Source::S3(uri) => document::parse_text(&fetch(objects, uri, "document").await?)?,
     };
-    let table = match document::table_uri(&document)? {
-        Some(uri) => {
-            let text = fetch(objects, &uri, "params").await?;
-            Some(document::parse_table(&uri, &text)?)
-        }
-        None => None,
+    let table = match document::table_uri(&document, &submission.overrides) {
+        Ok(Some(uri)) => Some(rows(objects, &uri).await?),
+        Ok(None) => None,
+        Err(faults) => Some(Err(faults)),
     };
     Ok(Sweep::from_document(
         &document,
@@ -38,10 +55,22 @@ pub(crate) async fn read(
     )?)
 }
 
+/// The rows of a table, or what is wrong with it: a fault of the document among its others.
+async fn rows(
+    objects: &impl Objects,
+    uri: &S3Uri,
+) -> Result<Result<Vec<Map<String, Value>>, Faults>, FunctionError> {
+    match fetch(objects, uri, "params").await {
+        Ok(text) => Ok(document::parse_table(uri, &text)),
+        Err(FunctionError::InvalidSweep(faults)) => Ok(Err(faults)),
+        Err(error) => Err(error),
+    }
+}
+
 /// The text of an object that the document names at `path`.
 async fn fetch(objects: &impl Objects, uri: &S3Uri, path: &str) -> Result<String, FunctionError> {
     let fault = |problem: String, accepted: &str| {
-        FunctionError::from(document::Faults::from(Fault {
+        FunctionError::from(Faults::from(Fault {
             path: path.to_owned(),
             problem,
             accepted: accepted.to_owned(),

@@ -445,11 +445,11 @@ async fn spread_gives_each_zone_its_share() {
 #[tokio::test]
 async fn placement_groups_and_adapters_are_checked_and_planned() {
     let place = Place::new();
-    let input = json!({"placement_group": "cluster", "efa": true, "instance_type": ["c5.large", "c5n.18xlarge"], "subnet_ids": "subnet-1"});
+    let input = json!({"placement_group": "cluster", "efa": true, "instance_type": ["c5.large", "c5n.18xlarge"], "subnet_ids": "subnet-00000001"});
     let plan = place.dry(with(document(2), input)).await;
     let shape = &plan["lanes"][0]["shapes"][0];
     assert_eq!(shape["instance_types"], json!(["c5n.18xlarge"]));
-    assert_eq!(shape["efa"], json!({"subnet_id": "subnet-1"}));
+    assert_eq!(shape["efa"], json!({"subnet_id": "subnet-00000001"}));
     assert_eq!(shape["subnet_ids"], json!([]));
     assert_eq!(shape["placement_group"]["is_own"], true);
     assert_eq!(

@@ -175,6 +175,72 @@ async fn a_dry_run_shows_the_plan_and_writes_nothing_to_the_ledger() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_missing_or_broken_hides_no_other_fault() {
+    let place = Place::new();
+    place.objects.insert("data", "broken.csv", "a,a\n1,2\n");
+    for (table, words) in [
+        (
+            "s3://data/none.csv",
+            "there is no object s3://data/none.csv",
+        ),
+        ("s3://data/broken.csv", "the column \"a\" stands twice"),
+        ("s3://data/", "is not the S3 URI of an object"),
+    ] {
+        let input = json!({"naem": 1, "regions": ["mars"], "params": table});
+        let error = place.plan(input, 1).await.unwrap_err();
+        assert_eq!(error.error_type(), "InvalidSweep");
+        let text = error.to_string();
+        for words in [
+            "4 faults",
+            words,
+            "naem: ",
+            "regions[0]: ",
+            "ttl: it is missing",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_beside_the_document_hides_none_in_it() {
+    let place = Place::new();
+    let input = json!({
+        "document": {"naem": 1, "command": "true"}, "dry_run": "yes", "overides": {}, "overrides": {"spot": 5},
+    });
+    let text = place.plan(input, 1).await.unwrap_err().to_string();
+    for words in [
+        "5 faults",
+        "- dry_run: \"yes\" is text",
+        "- overides: ",
+        "- naem: ",
+        "- overrides.spot: ",
+        "- ttl: it is missing",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("overrides.dry_run"), "{text}");
+    let good = json!({"document": {"ttl": "1h", "command": "true"}, "overides": {}});
+    let error = place.plan(good, 1).await.unwrap_err();
+    assert_eq!(error.error_type(), "InvalidSweep");
+    assert!(place.planned_nothing());
+}
+
+#[tokio::test]
+async fn a_table_that_overrides_replace_is_not_read() {
+    let place = Place::new();
+    let document = json!({"ttl": "1h", "command": "true", "params": "s3://data/none.csv"});
+    for (overrides, members) in [
+        (json!({"params": [{"a": 1}, {"a": 2}]}), 2),
+        (json!({"parameters": [{"a": 1}]}), 1),
+        (json!({"params": null, "count": 3}), 3),
+    ] {
+        let input = json!({"document": document, "overrides": overrides, "dry_run": true});
+        assert_eq!(place.plan(input, 1).await.unwrap().members, members);
+    }
+}
+
+#[tokio::test]
 async fn what_ec2_does_not_have_is_told_with_path_and_region_all_at_once() {
     let place = Place::new();
     let input = json!({

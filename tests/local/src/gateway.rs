@@ -19,6 +19,15 @@ const FILES: &[(&str, &str)] = &[
     ("page.py", include_str!("../page.py")),
     ("price_list.py", include_str!("../price_list.py")),
     ("price_list.json", include_str!("../price_list.json")),
+    ("public_images.py", include_str!("../public_images.py")),
+    (
+        "stand_in_prices.json",
+        include_str!("../stand_in_prices.json"),
+    ),
+    (
+        "types.tsv",
+        include_str!("../../ec2-sim/src/catalogue/types.tsv"),
+    ),
     ("service_quotas.py", include_str!("../service_quotas.py")),
     ("xray.py", include_str!("../xray.py")),
 ];

@@ -194,13 +194,19 @@ pub(super) fn ami(value: &Value) -> Read<Ami> {
     }
 }
 
-fn image_id(name: &str) -> Read<String> {
-    let is_id = name.strip_prefix("ami-").is_some_and(|rest| {
-        (8..=17).contains(&rest.len())
-            && rest
+/// Whether a text has the form of an id of EC2: a prefix, and 17 hexadecimal digits, 8 for what is older ("Resource IDs", Amazon
+/// EC2 User Guide). Whether it exists is for EC2 to say.
+fn has_form(id: &str, prefix: &str) -> bool {
+    id.strip_prefix(prefix).is_some_and(|digits| {
+        (8..=17).contains(&digits.len())
+            && digits
                 .bytes()
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    });
+    })
+}
+
+fn image_id(name: &str) -> Read<String> {
+    let is_id = has_form(name, "ami-");
     if is_id {
         return Ok(name.to_owned());
     }
@@ -231,16 +237,11 @@ pub(super) fn placement_group(value: &Value) -> Read<PlacementGroup> {
 pub(super) fn ids(value: &Value, prefix: &str) -> Read<Vec<String>> {
     each(value, |item| {
         let id = text(item, 64)?;
-        let is_id = id.strip_prefix(prefix).is_some_and(|rest| {
-            !rest.is_empty()
-                && rest
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        });
+        let is_id = has_form(id, prefix);
         match is_id {
             true => Ok(id.to_owned()),
             false => Err(Problem::new(format!(
-                "{} does not have the form {prefix}...",
+                "{} is not an id of the form {prefix} and hexadecimal digits",
                 quoted(id)
             ))
             .into()),

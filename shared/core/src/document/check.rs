@@ -29,6 +29,8 @@ pub(super) struct Checked<'a> {
     regions: &'a [RegionShare],
     /// Whether the document names regions: then members may not be pinned elsewhere.
     are_regions_given: bool,
+    /// Whether all members could be read: what others lack might be in what could not.
+    is_whole: bool,
     known: HashMap<Layer, Option<Arc<Settings>>>,
     script_bytes: usize,
     /// What is wrong with the levels that all members share.
@@ -39,10 +41,16 @@ pub(super) struct Checked<'a> {
 
 impl<'a> Checked<'a> {
     /// `shared` is what the levels that all members share amount to.
-    pub(super) fn new(regions: &'a [RegionShare], are_regions_given: bool, shared: &Layer) -> Self {
+    pub(super) fn new(
+        regions: &'a [RegionShare],
+        are_regions_given: bool,
+        is_whole: bool,
+        shared: &Layer,
+    ) -> Self {
         let mut checked = Self {
             regions,
             are_regions_given,
+            is_whole,
             known: HashMap::new(),
             script_bytes: 0,
             shared_flaws: Vec::new(),
@@ -73,7 +81,7 @@ impl<'a> Checked<'a> {
 
     /// Tells the faults: once where all members have one from a level that they share, otherwise at the first member of
     /// each kind.
-    pub(super) fn finish(self, faults: &mut Collector) {
+    pub(super) fn finish(&self, faults: &mut Collector) {
         if self.script_bytes > SCRIPT_BYTES_MAX {
             faults.add(Fault::new(
                 "",
@@ -116,8 +124,12 @@ impl<'a> Checked<'a> {
             });
         };
         let accepted = |setting| fields::setting(setting).shape.accepted();
+        let missing = match self.is_whole {
+            true => "it is missing",
+            false => "it is missing, unless what could not be read gives it",
+        };
         if layer.instance_types.is_none() {
-            let problem = "it is missing, and the operator gives no default".to_owned();
+            let problem = format!("{missing}, and the operator gives no default");
             flaw(
                 Setting::InstanceType,
                 problem,
@@ -126,7 +138,7 @@ impl<'a> Checked<'a> {
             );
         }
         if layer.ttl_s.is_none() {
-            let problem = "it is missing: every instance needs an end".to_owned();
+            let problem = format!("{missing}: every instance needs an end");
             let hint = "write ttl: none for instances that may live for ever";
             flaw(Setting::Ttl, problem, accepted(Setting::Ttl), Some(hint));
         }
@@ -149,7 +161,7 @@ impl<'a> Checked<'a> {
             );
         }
         let zone = layer.availability_zone.as_ref();
-        let region = layer.region.or_else(|| zone.map(|(_, region)| *region));
+        let region = layer.place();
         if let (Some(region), Some((zone, of_zone))) = (region, zone)
             && region != *of_zone
         {
@@ -166,8 +178,18 @@ impl<'a> Checked<'a> {
             && self.are_regions_given
             && !self.regions.iter().any(is_listed)
         {
-            let problem = format!("{region} is not among the sweep's regions");
-            flaw(Setting::Region, problem, self.region_names(), None);
+            let names = self.region_names();
+            match zone {
+                Some((zone, _)) if layer.region.is_none() => {
+                    let problem = format!("{zone} does not lie in the sweep's regions");
+                    let accepted = format!("a zone of {names}");
+                    flaw(Setting::AvailabilityZone, problem, accepted, None);
+                }
+                _ => {
+                    let problem = format!("{region} is not among the sweep's regions");
+                    flaw(Setting::Region, problem, names, None);
+                }
+            }
         }
         if layer.subnet_ids.as_ref().is_some_and(|ids| ids.len() > 1) {
             let one = "one subnet".to_owned();

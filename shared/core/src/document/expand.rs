@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::check::Checked;
-use super::entry::Entry;
 use super::fault::{Collector, Fault, quoted};
 use super::grid::{Axis, Values};
 use super::layer::Layer;
@@ -29,11 +28,12 @@ pub(super) struct Levels<'a> {
     pub(super) above: &'a Layer,
 }
 
-/// Checks what the members' parameters would be, before there are any.
+/// Checks what the members' parameters would be, before there are any. Without `repeat` there are too many members to add up
+/// what they have together.
 pub(super) fn check_params(
     points: &Points,
     levels: &Levels<'_>,
-    repeat: u32,
+    repeat: Option<u32>,
     faults: &mut Collector,
 ) {
     let before = faults.len();
@@ -42,7 +42,9 @@ pub(super) fn check_params(
         .iter()
         .filter(|axis| matches!(axis.values, Values::Params(_)))
         .collect();
-    let combinations: u128 = points.axes.iter().map(|axis| axis.len() as u128).product();
+    let combinations = points.axes.iter().fold(1_u128, |product, axis| {
+        product.saturating_mul(axis.len() as u128)
+    });
     // Of each axis, the longest value, and the sum of all.
     let lengths: Vec<(u128, u128)> = axes
         .iter()
@@ -86,10 +88,13 @@ pub(super) fn check_params(
         let grid_bytes: u128 = axes
             .iter()
             .zip(&lengths)
-            .map(|(axis, (_, sum))| sum * combinations / axis.len().max(1) as u128)
-            .sum();
-        all_bytes =
-            all_bytes.saturating_add((bytes * combinations + grid_bytes) * u128::from(repeat));
+            .map(|(axis, (_, sum))| sum.saturating_mul(combinations) / axis.len().max(1) as u128)
+            .fold(0, u128::saturating_add);
+        let bytes_of_entry = bytes
+            .saturating_mul(combinations)
+            .saturating_add(grid_bytes)
+            .saturating_mul(repeat.unwrap_or(0).into());
+        all_bytes = all_bytes.saturating_add(bytes_of_entry);
         if longest > PARAMS_BYTES_MAX {
             faults.add(Fault::new(
                 entry.path.as_str(),
@@ -140,16 +145,16 @@ fn json_bytes(value: &Value) -> u128 {
     }
 }
 
-/// The members, in the order of their indices. Where settings are at fault, members are missing, and `checked` knows why.
+/// The members of a document without faults, in the order of their indices.
 pub(super) fn expand(
     points: &Points,
     levels: &Levels<'_>,
     repeat: u32,
     checked: &mut Checked<'_>,
-    faults: &mut Collector,
 ) -> Vec<Member> {
     let mut members = Vec::new();
     let mut index = 0;
+    let lengths: Vec<usize> = points.axes.iter().map(Axis::len).collect();
     let mut at = vec![0; points.axes.len()];
     for entry in &points.entries {
         let mut below = levels.below.clone();
@@ -210,52 +215,22 @@ pub(super) fn expand(
                 index += 1;
                 copy += 1;
             }
-            if !advance(&mut at, &points.axes) {
+            if !advance(&mut at, &lengths) {
                 break;
             }
         }
     }
-    check_member_names(&points.entries, &members, faults);
     members
 }
 
 /// The next combination, the last axis changing fastest; false once all have been.
-fn advance(at: &mut [usize], axes: &[Axis]) -> bool {
-    for (position, axis) in at.iter_mut().zip(axes).rev() {
+pub(super) fn advance(at: &mut [usize], lengths: &[usize]) -> bool {
+    for (position, length) in at.iter_mut().zip(lengths).rev() {
         *position += 1;
-        if *position < axis.len() {
+        if *position < *length {
             return true;
         }
         *position = 0;
     }
     false
-}
-
-fn check_member_names(entries: &[Entry], members: &[Member], faults: &mut Collector) {
-    let mut seen = HashMap::new();
-    let mut refused = false;
-    for entry in entries {
-        let Some(name) = &entry.name else { continue };
-        if let Some(first) = seen.insert(name, &entry.path) {
-            refused = true;
-            faults.add(Fault::new(
-                format!("{}.name", entry.path),
-                format!("{} is the name of {first}, too", quoted(name)),
-                "a name of its own for each member",
-            ));
-        }
-    }
-    // Names with numbers behind them can meet names that were written so.
-    let mut distinct = HashSet::new();
-    let again = members
-        .iter()
-        .filter_map(|member| member.name.as_ref())
-        .find(|name| !distinct.insert(name.as_str()));
-    if let (Some(name), false) = (again, refused) {
-        faults.add(Fault::new(
-            "params",
-            format!("two members would be called {}", quoted(name)),
-            "a name of its own for each member",
-        ));
-    }
 }

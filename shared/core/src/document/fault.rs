@@ -141,6 +141,10 @@ impl Collector {
         self.0.len()
     }
 
+    pub(crate) fn into_vec(self) -> Vec<Fault> {
+        self.0
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

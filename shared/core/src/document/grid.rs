@@ -94,6 +94,15 @@ pub(super) fn read(
     }
 }
 
+/// How many axes the object means to give.
+pub(super) fn keys(map: &Map<String, Value>) -> usize {
+    let of = |(key, value): (&String, &Value)| match (fields::known(key), value) {
+        (Some(Known::Top(Top::Params)), Value::Object(nested)) => nested.len(),
+        _ => 1,
+    };
+    map.iter().map(of).sum()
+}
+
 /// Reads a `params` inside the grid: whatever its keys are, they are parameters.
 fn read_nested(value: &Value, path: &str, axes: &mut Vec<Axis>, faults: &mut Collector) {
     let Value::Object(map) = value else {

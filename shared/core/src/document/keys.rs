@@ -51,6 +51,8 @@ impl<'a> Seen<'a> {
 pub(super) struct TopLevel<'a> {
     pub(super) fields: BTreeMap<Top, Located<'a>>,
     pub(super) settings: Vec<(fields::Setting, Located<'a>)>,
+    /// What misspelt keys were probably meant to be.
+    pub(super) meant: Vec<Known>,
 }
 
 impl<'a> TopLevel<'a> {
@@ -69,7 +71,9 @@ impl<'a> TopLevel<'a> {
                 value,
             };
             let Some(field) = fields::known(key) else {
-                faults.add(unknown(located.path, key));
+                let meant = simplified_match(key, names()).or_else(|| nearest(key, names()));
+                top.meant.extend(meant.and_then(fields::known));
+                faults.add(unknown(located.path, key, meant));
                 continue;
             };
             if !seen.is_new(field, key, value, &located.path, faults) {
@@ -91,9 +95,12 @@ impl<'a> TopLevel<'a> {
     }
 }
 
-fn unknown(path: String, key: &str) -> Fault {
-    let meant = simplified_match(key, fields::top_names().chain(fields::setting_names()))
-        .or_else(|| nearest(key, fields::top_names().chain(fields::setting_names())));
+/// The names of all fields that the top level may have.
+fn names() -> impl Iterator<Item = &'static str> {
+    fields::top_names().chain(fields::setting_names())
+}
+
+fn unknown(path: String, key: &str, meant: Option<&str>) -> Fault {
     let hint = meant.map_or_else(
         || "a parameter of the program belongs in params, grid or defaults".to_owned(),
         |meant| format!("did you mean {meant}?"),

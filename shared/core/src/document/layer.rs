@@ -37,6 +37,8 @@ pub(super) struct Layer {
     pub(super) completion_delay_s: Option<u64>,
     pub(super) on_interruption: Option<String>,
     pub(super) dns_name: Option<String>,
+    /// Whether a region or zone is given that could not be read: then nobody knows where the member belongs.
+    pub(super) lost_place: Option<()>,
 }
 
 impl Layer {
@@ -68,9 +70,18 @@ impl Layer {
                 Setting::InstanceType | Setting::InstanceRequirements => {
                     self.instance_types = Some(InstanceTypes::Exact(Vec::new()))
                 }
+                Setting::Command => self.command = Some(String::new()),
+                Setting::UserData => self.user_data = Some(String::new()),
+                Setting::Region | Setting::AvailabilityZone => self.lost_place = Some(()),
                 _ => {}
             }
         }
+    }
+
+    /// The region that a member with this layer belongs to: its own, or that of its zone.
+    pub(super) fn place(&self) -> Option<Region> {
+        let of_zone = self.availability_zone.as_ref().map(|(_, region)| *region);
+        self.region.or(of_zone)
     }
 
     /// Whether the level says already by the other of two fields what `id` says.
@@ -132,6 +143,9 @@ impl Layer {
 
     /// Forgets one setting.
     pub(super) fn clear(&mut self, id: Setting) {
+        if matches!(id, Setting::Region | Setting::AvailabilityZone) {
+            self.lost_place = None;
+        }
         match id {
             Setting::Region => self.region = None,
             Setting::AvailabilityZone => self.availability_zone = None,
@@ -165,6 +179,9 @@ impl Layer {
                 $(if over.$field.is_some() { self.$field.clone_from(&over.$field); })*
             };
         }
+        if over.region.is_some() || over.availability_zone.is_some() {
+            self.lost_place = None;
+        }
         // A region of a higher level moves the member out of the zone of a lower one, unless that zone lies in it.
         let moved = over.region.filter(|_| over.availability_zone.is_none());
         if let (Some(region), Some((_, of_zone))) = (moved, &self.availability_zone)
@@ -172,9 +189,9 @@ impl Layer {
         {
             self.availability_zone = None;
         }
-        // And a zone of a higher level moves it into that zone's region.
-        if let (None, Some((_, of_zone))) = (over.region, &over.availability_zone) {
-            self.region = Some(*of_zone);
+        // And a zone of a higher level moves it into that zone's region, see `place`.
+        if over.region.is_none() && over.availability_zone.is_some() {
+            self.region = None;
         }
         overlay!(
             region,
@@ -198,7 +215,8 @@ impl Layer {
             completion_file,
             completion_delay_s,
             on_interruption,
-            dns_name
+            dns_name,
+            lost_place
         );
     }
 }

@@ -38,6 +38,7 @@ mod settings;
 mod shape;
 mod submission;
 pub(crate) mod suggest;
+mod survey;
 mod sweep;
 mod table;
 mod text;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::entry::{Entry, Place};
-use super::fault::{Collector, Fault, quoted};
-use super::fields::{self, Top};
+use super::fault::{Collector, Fault, Faults, quoted};
+use super::fields::{self, Known, Top};
 use super::grid::{self, Axis, Values};
 use super::keys::{Located, TopLevel};
 use super::read::shown;
@@ -20,34 +20,45 @@ pub(super) struct Points {
     pub(super) axes: Vec<Axis>,
     /// Whether the document gives neither: then there is one entry, with nothing in it.
     pub(super) is_bare: bool,
+    /// Whether all entries and axes could be read. Otherwise nobody knows how many members there are, and what they give.
+    pub(super) is_whole: bool,
 }
+
+/// The rows of a table of members, or why there are none.
+pub(super) type Table = Result<Vec<Map<String, Value>>, Faults>;
 
 impl Points {
     /// Reads `params` and `grid` of a document's top level, and the table that `params` names, if it does.
-    pub(super) fn read(
-        top: &TopLevel<'_>,
-        table: Option<Vec<Map<String, Value>>>,
-        faults: &mut Collector,
-    ) -> Self {
-        let mut points = Self::default();
+    pub(super) fn read(top: &TopLevel<'_>, table: Option<Table>, faults: &mut Collector) -> Self {
+        let mut points = Self {
+            is_whole: true,
+            ..Self::default()
+        };
         let params = top.fields.get(&Top::Params);
         let grid = top.fields.get(&Top::Grid);
         points.is_bare = params.is_none() && grid.is_none();
         match (params, table) {
-            (Some(params), Some(rows)) if params.value.is_string() => {
+            (Some(params), Some(Ok(rows))) if params.value.is_string() => {
                 points.read_entries(rows.iter().enumerate(), &params.path, faults);
+            }
+            (Some(params), Some(Err(found))) if params.value.is_string() => {
+                found.into_iter().for_each(|fault| faults.add(fault));
+                points.is_whole = false;
             }
             (Some(params), _) => points.read_params(params, faults),
             (None, _) => {}
         }
         if let Some(grid) = grid {
             match grid.value {
-                Value::Object(map) => grid::read(map, &grid.path, &mut points.axes, faults),
-                value => faults.add(Fault::new(
-                    grid.path.as_str(),
-                    format!("{} is not an object", shown(value)),
-                    fields::top(Top::Grid).shape.accepted(),
-                )),
+                Value::Object(map) => points.read_axes(map, &grid.path, faults),
+                value => {
+                    points.is_whole = false;
+                    faults.add(Fault::new(
+                        grid.path.as_str(),
+                        format!("{} is not an object", shown(value)),
+                        fields::top(Top::Grid).shape.accepted(),
+                    ));
+                }
             }
         }
         if points.entries.is_empty() {
@@ -67,6 +78,11 @@ impl Points {
         let accepted = || fields::top(Top::Params).shape.accepted();
         let path = params.path.as_str();
         match params.value {
+            Value::Array(rows) => self.is_whole &= (1..=MEMBERS_MAX as usize).contains(&rows.len()),
+            Value::Object(_) => {}
+            _ => self.is_whole = false,
+        }
+        match params.value {
             Value::Array(rows) if rows.is_empty() => {
                 faults.add(Fault::new(path, "the list is empty", "at least one member"));
             }
@@ -82,6 +98,7 @@ impl Points {
                     self.read_entries(objects, path, faults);
                     for (index, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_object())
                     {
+                        self.is_whole = false;
                         faults.add(Fault::new(
                             format!("{path}[{index}]"),
                             format!("{} is not an object", shown(row)),
@@ -90,7 +107,7 @@ impl Points {
                     }
                 }
             }
-            Value::Object(map) => grid::read(map, path, &mut self.axes, faults),
+            Value::Object(map) => self.read_axes(map, path, faults),
             Value::String(_) if path.starts_with("overrides") => faults.add(Fault::new(
                 path,
                 "a table can only be named by the document itself",
@@ -112,6 +129,13 @@ impl Points {
                 accepted(),
             )),
         }
+    }
+
+    /// Reads the axes of the object at `path`.
+    fn read_axes(&mut self, map: &Map<String, Value>, path: &str, faults: &mut Collector) {
+        let before = self.axes.len();
+        grid::read(map, path, &mut self.axes, faults);
+        self.is_whole &= !map.is_empty() && self.axes.len() - before == grid::keys(map);
     }
 
     fn read_entries<'a>(
@@ -150,7 +174,7 @@ impl Points {
         }
         let path = format!("{path}[0]");
         if map.values().all(Value::is_array) {
-            grid::read(map, &path, &mut self.axes, faults);
+            self.read_axes(map, &path, faults);
             return true;
         }
         // A list is how some settings are written anyway.
@@ -159,6 +183,7 @@ impl Points {
         if map.iter().all(is_plain) {
             return false;
         }
+        self.is_whole = false;
         faults.add(
             Fault::new(
                 path,
@@ -218,11 +243,15 @@ pub(super) fn too_many(path: &str, members: impl std::fmt::Display) -> Fault {
     )
 }
 
-/// Where the table of members lies, when `params` names one.
+/// Where the table of members lies, when `params` of the document names one and nothing takes its place.
 ///
 /// # Errors
 /// When `params` is a text, but no S3 URI of an object.
-pub fn table_uri(doc: &Value) -> Result<Option<S3Uri>, super::Faults> {
+pub fn table_uri(doc: &Value, overrides: &Map<String, Value>) -> Result<Option<S3Uri>, Faults> {
+    let is_replaced = |key: &String| fields::known(key) == Some(Known::Top(Top::Params));
+    if overrides.keys().any(is_replaced) {
+        return Ok(None);
+    }
     let named = ["params", "parameters"]
         .into_iter()
         .find_map(|key| Some((key, doc.get(key)?.as_str()?)));

@@ -8,9 +8,9 @@ use super::fields::{self, Top};
 use super::keys::Located;
 use super::read::{Problem, Read, take, text, whole, word, wrong_type};
 use super::selection;
-use super::settings::PlacementGroup;
 use super::shape::Shape;
-use super::sweep::{Distribution, MEMBERS_MAX, Member, RegionOrder, RegionShare, Sweep};
+use super::survey::Survey;
+use super::sweep::{Distribution, MEMBERS_MAX, RegionOrder, RegionShare, Sweep};
 use crate::region::Region;
 
 /// Reads `regions`: a name, a list of names and objects of name and count, one such object, or one with include and exclude.
@@ -170,6 +170,7 @@ pub(super) fn check_choice(
     sweep: &Sweep,
     distribution: Option<Distribution>,
     order: Option<RegionOrder>,
+    has_cluster: bool,
     faults: &mut Collector,
 ) {
     let path = fields::top(Top::Distribution).name;
@@ -199,9 +200,7 @@ pub(super) fn check_choice(
             "document or price, or inputs in S3",
         ));
     }
-    let is_clustered =
-        |member: &Member| member.settings.placement_group == Some(PlacementGroup::Cluster);
-    if distribution == Some(Distribution::Spread) && sweep.members.iter().any(is_clustered) {
+    if distribution == Some(Distribution::Spread) && has_cluster {
         faults.add(Fault::new(
             path,
             "spread does not go with a cluster placement group, which lies in one availability zone",
@@ -210,24 +209,18 @@ pub(super) fn check_choice(
     }
 }
 
-/// Checks that every member finds its place.
-pub(super) fn check(
+/// Checks that the counts of regions add up to the `total` of members, and that each has room for those that name it.
+pub(super) fn check_counts(
     shares: &[RegionShare],
-    distribution: Option<Distribution>,
-    members: &[Member],
+    survey: &Survey,
+    total_members: u128,
     path: &str,
     faults: &mut Collector,
 ) {
-    let pinned_in = |region: Region| {
-        members
-            .iter()
-            .filter(|member| member.settings.region == Some(region))
-            .count()
-    };
-    let mut taken = 0;
+    let mut taken: u128 = 0;
     for share in shares {
-        let pinned = pinned_in(share.region);
-        let Some(count) = share.count.map(|count| count as usize) else {
+        let pinned = survey.pinned.get(&share.region).copied().unwrap_or(0);
+        let Some(count) = share.count.map(u128::from) else {
             taken += pinned;
             continue;
         };
@@ -240,21 +233,24 @@ pub(super) fn check(
             ));
         }
     }
-    let are_all_counted = total(shares).is_some();
-    if taken > members.len() || are_all_counted && taken != members.len() {
+    if taken > total_members || total(shares).is_some() && taken != total_members {
         faults.add(Fault::new(
             path,
-            format!(
-                "the counts add up to {taken}, but the sweep has {} members",
-                members.len()
-            ),
+            format!("the counts add up to {taken}, but the sweep has {total_members} members"),
             "counts that add up to the number of members, or names without counts",
         ));
     }
-    let are_all_pinned = members
-        .iter()
-        .all(|member| member.settings.region.is_some());
-    if distribution == Some(Distribution::Explicit) && !are_all_counted && !are_all_pinned {
+}
+
+/// Checks that every member has a place where the document says that it gives all of them.
+pub(super) fn check_explicit(
+    shares: &[RegionShare],
+    distribution: Option<Distribution>,
+    survey: &Survey,
+    faults: &mut Collector,
+) {
+    let has_open = total(shares).is_none() && survey.has_unpinned;
+    if distribution == Some(Distribution::Explicit) && has_open {
         faults.add(Fault::new(
             fields::top(Top::Distribution).name,
             "explicit wants a place for every member",

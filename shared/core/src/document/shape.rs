@@ -203,7 +203,7 @@ impl Shape {
                 json!({"type": "string", "minLength": 1, "maxLength": bytes_max})
             }
             Self::Ids { prefix } => {
-                list_of(json!({"type": "string", "pattern": format!("^{prefix}[0-9a-z]+$")}))
+                list_of(json!({"type": "string", "pattern": format!("^{prefix}[0-9a-f]{{8,17}}$")}))
             }
             Self::OnComplete => json!({"enum": ["terminate", "stop", "hibernate", "none"]}),
             Self::Idle => super::idleness::schema(),

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::fault::{Collector, Fault, Faults, join, quoted};
-use super::read::shown;
+use super::fields::{self, Top};
+use super::read::{bool, shown, take};
 use super::suggest::nearest;
 use super::uri::S3Uri;
 
@@ -23,6 +24,8 @@ pub struct Submission {
     pub source: Source,
     /// Fields that replace the document's own.
     pub overrides: Map<String, Value>,
+    /// What is wrong beside the document, which can be read all the same: it is told together with the document's own faults.
+    pub faults: Vec<Fault>,
 }
 
 /// Where a document is.
@@ -41,7 +44,7 @@ impl Submission {
     /// `{"document": ..., "overrides": {...}, "dry_run": true}`.
     ///
     /// # Errors
-    /// When the input is none of these, or longer than an input can be.
+    /// When the input is none of these, or longer than an input can be, or names no document.
     pub fn from_execution_input(input: &Value) -> Result<Self, Faults> {
         let bytes = input.to_string().len();
         if bytes > INPUT_BYTES_MAX {
@@ -62,11 +65,13 @@ impl Submission {
                 Ok(Self {
                     source: Source::Inline(Value::Object(document)),
                     overrides: Map::new(),
+                    faults: Vec::new(),
                 })
             }
             Value::String(text) => Ok(Self {
                 source: source(text, "")?,
                 overrides: Map::new(),
+                faults: Vec::new(),
             }),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Err(Fault::new(
                 "",
@@ -80,18 +85,16 @@ impl Submission {
     fn from_envelope(map: &Map<String, Value>) -> Result<Self, Faults> {
         let mut faults = Collector::default();
         let mut overrides = Map::new();
-        let mut found = Source::Inline(Value::Null);
+        let mut found = None;
         for (key, value) in map {
             match (key.as_str(), value) {
-                ("document", Value::Object(_)) => found = Source::Inline(value.clone()),
+                ("document", Value::Object(_)) => found = Some(Source::Inline(value.clone())),
                 ("document", Value::String(text)) => {
-                    if let Some(source) = faults.keep(source(text, "document")) {
-                        found = source;
-                    }
+                    found = faults.keep(source(text, "document"));
                 }
                 ("overrides", Value::Object(map)) => overrides.extend(map.clone()),
                 ("overrides" | "dry_run", Value::Null) | (STARTED_BY, _) => {}
-                // It is read with the other fields, which check it.
+                // It may stand before the overrides, with which it is compared.
                 ("dry_run", _) => {}
                 ("document", _) => faults.add(Fault::new(
                     "document",
@@ -106,7 +109,10 @@ impl Submission {
                 _ => faults.add(unknown(key)),
             }
         }
-        if let Some(beside) = map.get("dry_run").filter(|value| !value.is_null()) {
+        let shape = fields::top(Top::DryRun).shape;
+        if let Some(beside) = map.get("dry_run").filter(|value| !value.is_null())
+            && take(bool(beside), "dry_run", shape, &mut faults).is_some()
+        {
             let before = overrides.insert("dry_run".to_owned(), beside.clone());
             if before.is_some_and(|before| before != *beside) {
                 faults.add(Fault::new(
@@ -116,10 +122,15 @@ impl Submission {
                 ));
             }
         }
-        faults.finish(Self {
-            source: found,
-            overrides,
-        })
+        let faults = faults.into_vec();
+        match found {
+            Some(source) => Ok(Self {
+                source,
+                overrides,
+                faults,
+            }),
+            None => Err(faults.into()),
+        }
     }
 }
 

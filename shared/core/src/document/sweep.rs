@@ -179,13 +179,13 @@ pub struct OperatorDefaults {
 }
 
 impl Sweep {
-    /// Reads a document, its table of members (when `params` names one in S3), and what overrides it.
+    /// Reads a document, its table of members (when `params` names one in S3) or why there is none, and what overrides it.
     ///
     /// # Errors
     /// Every fault of the document at once.
     pub fn from_document(
         doc: &Value,
-        table: Option<Vec<Map<String, Value>>>,
+        table: Option<Result<Vec<Map<String, Value>>, Faults>>,
         overrides: &Map<String, Value>,
         operator: &OperatorDefaults,
     ) -> Result<Self, Faults> {

@@ -170,6 +170,10 @@ fn csv(text: &str, delimiter: u8, path: &str) -> Result<Vec<Map<String, Value>>,
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(broken)?;
+        // Spreadsheets leave such rows behind the last one: a member without parameters is none that anybody wrote down.
+        if record.iter().all(|cell| cell.trim().is_empty()) {
+            continue;
+        }
         if rows.len() >= MEMBERS_MAX as usize {
             return Err(too_many(path));
         }
@@ -278,6 +282,22 @@ mod tests {
         ] {
             assert_eq!(read(name, text).as_ref(), Ok(&rows), "{name} {text}");
         }
+    }
+
+    #[test]
+    fn a_row_of_blank_cells_is_no_member() {
+        let rows = json!([{"a": 1}, {"b": 2}]);
+        for (name, text) in [
+            ("t.csv", "a,b\n1,\n,2\n,\n , \n\"\",\n"),
+            ("t.csv", "a,b\r\n,\r\n1,\r\n,\r\n,2\r\n"),
+            ("t.tsv", "a\tb\n1\t\n\t2\n\t\n"),
+        ] {
+            assert_eq!(read(name, text).as_ref(), Ok(&rows), "{name} {text:?}");
+        }
+        let empty = read("t.csv", "a,b\n,\n").unwrap_err();
+        assert!(empty.contains("the table is empty"), "{empty}");
+        let blanks = ",\n".repeat(100_001);
+        assert!(read("t.csv", &format!("a,b\n1,2\n{blanks}")).is_ok());
     }
 
     #[test]

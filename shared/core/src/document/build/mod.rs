@@ -1,24 +1,22 @@
 //! Puts a sweep together from its document: levels, points, members, places.
 
+mod members;
 mod values;
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::check::Checked;
 use super::entry::{Entry, Place};
-use super::expand::{Levels, check_params, expand};
 use super::fault::{Collector, Fault, Faults};
 use super::fields::{self, Setting, Top};
 use super::grid::Values;
 use super::keys::{Located, TopLevel};
 use super::layer::Layer;
-use super::points::{Points, too_many};
+use super::points::{Points, Table};
 use super::read::{self, shown};
 use super::shape::Shape;
-use super::sweep::{Distribution, Member, OperatorDefaults, RegionOrder, RegionShare, Sweep};
-use super::uri::S3Uri;
+use super::sweep::{Distribution, OperatorDefaults, RegionOrder, RegionShare, Sweep};
 use super::{aws, extras, metrics, names, policy, regions};
 
 use values::{
@@ -43,7 +41,7 @@ struct Given {
 /// Reads a document. See [`Sweep::from_document`].
 pub(super) fn build(
     doc: &Value,
-    table: Option<Vec<Map<String, Value>>>,
+    table: Option<Table>,
     overrides: &Map<String, Value>,
     operator: &OperatorDefaults,
 ) -> Result<Sweep, Faults> {
@@ -61,10 +59,12 @@ pub(super) fn build(
     let mut levels = read_levels(&top, doc_defaults.as_ref(), &over, operator, &mut faults);
     let mut points = Points::read(&top, table, &mut faults);
     clear_overridden(&mut levels, &mut points, &over);
+    let before = faults.len();
     let shares = match top.fields.get(&Top::Regions) {
         Some(found) => regions::read(found, &mut faults),
         None => Vec::new(),
     };
+    let are_regions_read = faults.len() == before;
     refuse_two_answers(&top, &levels, &shares, &mut faults);
     let one = |id, faults: &mut Collector| whole(&top, id, faults);
     let budget = top.get(Top::Budget).map_or(operator.budget, |found| {
@@ -126,12 +126,21 @@ pub(super) fn build(
         region_order: RegionOrder::Document,
         data_buckets: Vec::new(),
     };
-    let sweep = add_members(sweep, &top, &points, &levels, operator, &mut faults);
+    let sweep = members::add(
+        sweep,
+        &top,
+        &points,
+        &levels,
+        are_regions_read,
+        operator,
+        &mut faults,
+    );
     faults.finish(sweep)
 }
 
 /// Puts the fields of the overrides in place of the document's; those that hold other fields are merged elsewhere.
 fn replace_fields<'a>(top: &mut TopLevel<'a>, over: &TopLevel<'a>) {
+    top.meant.extend(&over.meant);
     for (id, found) in &over.fields {
         match id {
             Top::Results | Top::ResultBucket | Top::ResultFile | Top::Notify | Top::Defaults => {}
@@ -143,10 +152,11 @@ fn replace_fields<'a>(top: &mut TopLevel<'a>, over: &TopLevel<'a>) {
             }
         }
     }
-    // One region for all members leaves the document's list without a say.
-    let is_region =
-        |(id, found): &(Setting, Located<'_>)| *id == Setting::Region && !found.value.is_null();
-    if over.settings.iter().any(is_region) && !over.fields.contains_key(&Top::Regions) {
+    // One region or zone for all members leaves the document's list without a say.
+    let is_place = |(id, found): &(Setting, Located<'_>)| {
+        matches!(id, Setting::Region | Setting::AvailabilityZone) && !found.value.is_null()
+    };
+    if over.settings.iter().any(is_place) && !over.fields.contains_key(&Top::Regions) {
         top.fields.remove(&Top::Regions);
     }
 }
@@ -178,23 +188,30 @@ fn read_levels(
     }
 }
 
-/// A region for all members, and regions to distribute them over, are two answers to one question.
+/// A region or zone for all members, and regions to distribute them over, are two answers to one question.
 fn refuse_two_answers(
     top: &TopLevel<'_>,
     levels: &Given,
     shares: &[RegionShare],
     faults: &mut Collector,
 ) {
-    let (Some(found), Some(region)) = (top.get(Top::Regions), levels.below.region) else {
+    let (Some(found), Some(region)) = (top.get(Top::Regions), levels.below.place()) else {
         return;
     };
     if shares.iter().any(|share| share.region != region) {
+        let (id, place) = match (&levels.below.region, &levels.below.availability_zone) {
+            (None, Some((zone, _))) => (Setting::AvailabilityZone, zone.as_str()),
+            _ => (Setting::Region, region.as_str()),
+        };
+        let name = fields::setting(id).name;
         let fault = Fault::new(
             found.path.as_str(),
-            format!("the document gives regions, and {region} as the region of all members"),
+            format!("the document gives regions, and {place} as the {name} of all members"),
             "one of the two",
         );
-        faults.add(fault.hint("leave region out: members are distributed over regions".to_owned()));
+        faults.add(fault.hint(format!(
+            "leave {name} out: members are distributed over regions"
+        )));
     }
 }
 
@@ -269,121 +286,5 @@ fn clear_overridden(levels: &mut Given, points: &mut Points, over: &TopLevel<'_>
                 layers.iter_mut().for_each(|layer| layer.clear(id));
             }
         }
-    }
-}
-
-fn add_members(
-    mut sweep: Sweep,
-    top: &TopLevel<'_>,
-    points: &Points,
-    levels: &Given,
-    operator: &OperatorDefaults,
-    faults: &mut Collector,
-) -> Sweep {
-    let count = whole(top, Top::Count, faults);
-    let distribution = top
-        .get(Top::Distribution)
-        .and_then(|found| regions::distribution(found, faults));
-    let order = top
-        .get(Top::RegionOrder)
-        .and_then(|found| regions::order(found, faults));
-    sweep.region_order = order.unwrap_or(match distribution {
-        Some(Distribution::Cheapest) => RegionOrder::Price,
-        _ => RegionOrder::Document,
-    });
-    sweep.data_buckets = data_buckets(&sweep.inputs, top);
-    let counted = regions::total(&sweep.regions);
-    sweep.distribution = distribution.unwrap_or(match counted {
-        Some(_) => Distribution::Explicit,
-        None => Distribution::Balanced,
-    });
-    let has_work = [&levels.below, &levels.above]
-        .into_iter()
-        .any(|layer| layer.command.is_some() || layer.user_data.is_some());
-    let is_counted = count.or(counted).is_some();
-    if points.is_bare && !has_work && !is_counted && faults.is_empty() {
-        let problem = "the sweep is empty: it has no params, grid, count or command";
-        faults.add(Fault::new("", problem, "at least one of them"));
-        return sweep;
-    }
-    let repeat = repeat(points, count, counted);
-    let path = match (points.axes.is_empty(), top.get(Top::Count)) {
-        (false, _) => points
-            .axes
-            .first()
-            .map_or("grid", |axis| axis.path.split('.').next().unwrap_or("grid")),
-        (true, Some(found)) => found.path.as_str(),
-        (true, None) => "regions",
-    };
-    if let Err(members) = points.total(repeat) {
-        faults.add(too_many(path, members));
-        return sweep;
-    }
-    let levels = Levels {
-        below: &levels.below,
-        params: &levels.params,
-        above: &levels.above,
-    };
-    let before = faults.len();
-    check_params(points, &levels, repeat, faults);
-    if faults.len() > before {
-        return sweep;
-    }
-    let are_regions_given = top.fields.contains_key(&Top::Regions);
-    let has_region_faults = are_regions_given && sweep.regions.is_empty();
-    if sweep.regions.is_empty() {
-        sweep.regions.push(RegionShare {
-            region: operator.home_region,
-            count: None,
-            is_named: true,
-        });
-    }
-    let mut shared = levels.below.clone();
-    shared.overlay(levels.above);
-    let mut checked = Checked::new(
-        &sweep.regions,
-        are_regions_given && !has_region_faults,
-        &shared,
-    );
-    let members: Vec<Member> = expand(points, &levels, repeat, &mut checked, faults);
-    checked.finish(faults);
-    // Where members are missing for another fault, their places would only be a second one.
-    if faults.is_empty() {
-        let path = top
-            .get(Top::Regions)
-            .map_or("regions", |found| found.path.as_str());
-        regions::check(&sweep.regions, distribution, &members, path, faults);
-    }
-    sweep.members = members;
-    regions::check_choice(&sweep, distribution, order, faults);
-    sweep
-}
-
-/// The buckets that the data lie in, each once.
-fn data_buckets(inputs: &[S3Uri], top: &TopLevel<'_>) -> Vec<String> {
-    let table = top.get(Top::Params).and_then(|found| found.value.as_str());
-    let table = table.and_then(|text| text.trim().parse::<S3Uri>().ok());
-    let mut buckets: Vec<String> = Vec::new();
-    for uri in inputs.iter().chain(&table) {
-        if !buckets.iter().any(|known| known == uri.bucket()) {
-            buckets.push(uri.bucket().to_owned());
-        }
-    }
-    buckets
-}
-
-/// How often each point is repeated.
-///
-/// `count` says so, unless every region has a count and these add up to `count` itself: then it is the number of members.
-/// A document with nothing but such regions has as many members as they add up to.
-fn repeat(points: &Points, count: Option<u32>, counted: Option<u32>) -> u32 {
-    match (count, counted) {
-        (Some(count), Some(sum)) if count == sum => match points.total(1) {
-            Ok(distinct) if distinct > 0 && sum % distinct == 0 => sum / distinct,
-            _ => count,
-        },
-        (Some(count), _) => count,
-        (None, Some(sum)) if points.is_bare => sum.max(1),
-        (None, _) => 1,
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::{faults, operator, sweep_with};
-use crate::document::{OperatorDefaults, Sweep, parse_text};
+use crate::document::{OperatorDefaults, Sweep, parse_table, parse_text};
 
 #[test]
 fn every_fault_is_told_in_these_words() {
@@ -58,11 +58,7 @@ fn a_missing_ttl_is_told_once_or_where_it_is_missing() {
 
 #[test]
 fn an_empty_sweep_is_refused() {
-    for text in [
-        "{}",
-        "ttl: 1h\nname: x\n",
-        "ttl: 1h\nregions: [us-east-1]\n",
-    ] {
+    for text in ["ttl: 1h\nname: x\n", "ttl: 1h\nregions: [us-east-1]\n"] {
         assert_eq!(
             faults(text),
             [
@@ -70,6 +66,107 @@ fn an_empty_sweep_is_refused() {
             ]
         );
     }
+}
+
+#[test]
+fn no_fault_hides_another() {
+    let ttl = "ttl: it is missing: every instance needs an end; accepted: a duration from 1m to 365d such as 30m, 8h or 4h30m, or none (write ttl: none for instances that may live for ever)";
+    let unless = "ttl: it is missing, unless what could not be read gives it: every instance needs an end; accepted: a duration from 1m to 365d such as 30m, 8h or 4h30m, or none (write ttl: none for instances that may live for ever)";
+    let naem = "naem: \"naem\" is not a field of a sweep; accepted: the fields of the reference (did you mean name?)";
+    let empty = "the sweep is empty: it has no params, grid, count or command; accepted: at least one of them";
+    let counts = |taken: u32, members: u32| {
+        format!(
+            "regions: the counts add up to {taken}, but the sweep has {members} members; accepted: counts that add up to the number of members, or names without counts"
+        )
+    };
+    let many = |path: &str, members: u32| {
+        format!("{path}: the sweep would have {members} members; accepted: at most 100000")
+    };
+    let clash = "params[0]: the parameters \"a-b\" and \"a_b\" would both be the variable SPAWN_PARAM_a_b; accepted: names that differ in letters and digits";
+    let mars = "regions[0]: \"mars\" is not an AWS region; accepted: region names, patterns such as us-*, geographies such as eu, an object with include and exclude, or regions with the number of members each gets";
+    let same = "params[1].name: \"a\" is the name of params[0], too; accepted: a name of its own for each member";
+    for (text, told) in [
+        ("naem: 1\nttl: 1h\nregions: {us-east-1: 2}\ncount: 5\n", vec![naem.to_owned(), counts(2, 5)]),
+        ("regions: {us-east-1: 2}\ncount: 5\n", vec![ttl.to_owned(), counts(2, 5)]),
+        (
+            "regions: {us-east-1: 2, us-west-2: 2}\ncount: 5\nttl: x\n",
+            vec![
+                "ttl: \"x\" is not a duration; accepted: a duration from 1m to 365d such as 30m, 8h or 4h30m, or none".to_owned(),
+                counts(4, 5),
+            ],
+        ),
+        ("params: [{a: 1}, {a: 2}]\ncount: 100000\n", vec![many("count", 200_000), ttl.to_owned()]),
+        (
+            "params: [{name: a}, {name: a}]\ncount: 100000\nregions: [mars]\n",
+            vec![mars.to_owned(), many("count", 200_000), same.to_owned(), ttl.to_owned()],
+        ),
+        (
+            "params: [{a-b: 1, a_b: 2}]\nregions: {us-east-1: 2}\n",
+            vec![clash.to_owned(), ttl.to_owned(), counts(2, 1)],
+        ),
+        ("name: x\n", vec![empty.to_owned(), ttl.to_owned()]),
+        ("naem: x\n", vec![naem.to_owned(), empty.to_owned(), ttl.to_owned()]),
+        ("params: []\nnaem: x\n", vec![naem.to_owned(), "params: the list is empty; accepted: at least one member".to_owned(), unless.to_owned()]),
+        (
+            "distribution: explicit\nregions: [us-east-1]\ncommand: x\n",
+            vec![ttl.to_owned(), "distribution: explicit wants a place for every member; accepted: a count for every region, or a region for every member".to_owned()],
+        ),
+        (
+            "placement_group: cluster\ndistribution: spread\ncommand: x\n",
+            vec![ttl.to_owned(), "distribution: spread does not go with a cluster placement group, which lies in one availability zone; accepted: another distribution, or no placement_group".to_owned()],
+        ),
+        (
+            "grid: {region: [us-east-1, us-west-2], x: [1, 2, 3]}\ncount: 2\nregions: {us-east-1: 5, us-west-2: 7}\n",
+            vec![ttl.to_owned(), "regions.us-east-1: the count is 5, but 6 members name this region as theirs; accepted: at least 6".to_owned()],
+        ),
+    ] {
+        assert_eq!(faults(text), told, "{text}");
+    }
+}
+
+#[test]
+fn a_fault_that_leaves_something_unknown_is_told_alone() {
+    for text in [
+        // The number of members.
+        "ttl: 1h\ncount: -5\nregions: {us-east-1: 2}\n",
+        "ttl: 1h\nconut: 2\nregions: {us-east-1: 2}\ncommand: x\n",
+        "ttl: 1h\nparams: [{a: 1}, 5]\nregions: {us-east-1: 1}\n",
+        "ttl: 1h\ngrid: {a: 1, b: [1, 2]}\nregions: {us-east-1: 3}\n",
+        "ttl: 1h\ngrid: {params: 5, b: [1, 2]}\nregions: {us-east-1: 3}\n",
+        // What there is to count.
+        "ttl: 1h\ncount: 5\nregions: {us-east-1: 2, us-wset-2: 3}\n",
+        // Whether there is work.
+        "ttl: 1h\ncomand: x\n",
+        "ttl: 1h\ncommand: 5\n",
+        "ttl: 1h\nregions: {us-east-1: -1}\n",
+        // Where the member belongs.
+        "ttl: 1h\ndistribution: explicit\nregions: [us-east-1]\nparams: [{region: us-esat-1}]\n",
+    ] {
+        let told = faults(text);
+        assert_eq!(told.len(), 1, "{told:?}\n{text}");
+    }
+}
+
+#[test]
+fn a_table_that_cannot_be_read_is_one_fault_of_many() {
+    let doc = parse_text("naem: 1\nregions: [mars]\nparams: s3://bucket/t.csv\n").unwrap();
+    let uri = "s3://bucket/t.csv".parse().unwrap();
+    let table = parse_table(&uri, "a,a\n1,2\n");
+    let faults = Sweep::from_document(&doc, Some(table), &serde_json::Map::new(), &operator());
+    let paths: Vec<String> = faults
+        .unwrap_err()
+        .into_iter()
+        .map(|fault| fault.path)
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "naem",
+            "params (s3://bucket/t.csv) line 1",
+            "regions[0]",
+            "ttl"
+        ]
+    );
 }
 
 #[test]

@@ -300,14 +300,14 @@ fn parameters_keep_whatever_they_are() {
 #[test]
 fn a_table_stands_for_params() {
     let doc = json!({"parameters": "s3://tables/t.csv", "ttl": "1h", "name": "t"});
-    let uri = table_uri(&doc).unwrap().unwrap();
+    let uri = table_uri(&doc, &serde_json::Map::new()).unwrap().unwrap();
     let rows = parse_table(
         &uri,
         "name,lr,ttl,instance_type\n1,0.10,,c5.*|m5.large\nb,1e-3,2h,\n",
     )
     .unwrap();
     let sweep =
-        Sweep::from_document(&doc, Some(rows), &serde_json::Map::new(), &operator()).unwrap();
+        Sweep::from_document(&doc, Some(Ok(rows)), &serde_json::Map::new(), &operator()).unwrap();
     assert_eq!(params(&sweep), [r#"{"lr":0.10}"#, r#"{"lr":1e-3}"#]);
     assert_eq!(sweep.members[0].name.as_deref(), Some("1"));
     assert_eq!(
@@ -315,7 +315,10 @@ fn a_table_stands_for_params() {
         InstanceTypes::Pattern(vec!["c5.*".into(), "m5.large".into()])
     );
     assert_eq!(sweep.members[1].settings.ttl, Ttl::Seconds(7_200));
-    assert_eq!(table_uri(&json!({"params": [{}]})), Ok(None));
+    assert_eq!(
+        table_uri(&json!({"params": [{}]}), &serde_json::Map::new()),
+        Ok(None)
+    );
 }
 
 #[test]

@@ -57,6 +57,37 @@ fn one_region_replaces_all() {
 }
 
 #[test]
+fn one_zone_moves_a_sweep_as_its_region_would() {
+    for (doc, overrides) in [
+        (DOC, "{az: us-west-2a}"),
+        (DOC, "{availability_zone: us-west-2a, region: us-west-2}"),
+        (
+            "ttl: 1h\ncommand: x\nregions: [us-east-1]\naz: us-east-1a\n",
+            "{az: us-west-2a}",
+        ),
+        (
+            "ttl: 1h\ncommand: x\nregion: us-east-1\n",
+            "{az: us-west-2a}",
+        ),
+        (DOC, "{az: us-west-2a, regions: [us-west-2, eu-west-1]}"),
+    ] {
+        let sweep = sweep_with(doc, overrides).unwrap_or_else(|faults| panic!("{faults}"));
+        for member in &sweep.members {
+            let zone = member.settings.availability_zone.as_deref();
+            assert_eq!(zone, Some("us-west-2a"), "{doc} {overrides}");
+            let region = member.settings.region.map(|region| region.to_string());
+            assert_eq!(region.as_deref(), Some("us-west-2"), "{doc} {overrides}");
+        }
+    }
+    assert_eq!(
+        refused(DOC, "{az: us-west-2a, regions: [us-east-1]}"),
+        [
+            "availability_zone: us-west-2a does not lie in the sweep's regions; accepted: a zone of us-east-1"
+        ]
+    );
+}
+
+#[test]
 fn objects_are_changed_key_by_key_and_null_takes_away() {
     let sweep = over("{results: {file: new.json}, defaults: {x: 5, ttl: 3h}, spot: null}");
     assert_eq!(

@@ -6,11 +6,12 @@ use crate::document::{Source, Submission};
 
 fn read(input: Value) -> Result<(Source, String), String> {
     Submission::from_execution_input(&input)
-        .map(|submission| {
-            (
+        .and_then(|submission| match submission.faults.is_empty() {
+            true => Ok((
                 submission.source,
                 Value::Object(submission.overrides).to_string(),
-            )
+            )),
+            false => Err(submission.faults.into()),
         })
         .map_err(|faults| faults.to_string())
 }
@@ -62,6 +63,10 @@ fn overrides_and_dry_run_stand_beside_it() {
     assert_eq!(
         with(json!({"overrides": null, "dry_run": null})),
         Ok("{}".into())
+    );
+    assert_eq!(
+        with(json!({"dry_run": "yes", "overrides": {"dry_run": 1}})),
+        Err("1 fault in the sweep document:\n- dry_run: \"yes\" is text, not true or false; accepted: true or false (write true: in YAML 1.2 yes and on are text)".into())
     );
     assert_eq!(
         with(json!({"overrides": {"dry_run": false}, "dry_run": true})),
