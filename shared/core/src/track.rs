@@ -148,6 +148,9 @@ async fn apply_chunk(
             };
             let mut after = before.clone();
             for one in seen.get(&instance.instance).into_iter().flatten() {
+                if one.is_outdated(&after, now) {
+                    continue;
+                }
                 around.now = one.seen_at.unwrap_or(now).max(now);
                 match observe(&after, &one.what, &around) {
                     Ok(Some(next)) if is_unexplained(&after, &next, &one.what) => {

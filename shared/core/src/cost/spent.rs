@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::bill::{Bill, BillError, bill};
 use super::history::{EndedBy, History, PriceFrom, Run, Volume};
 use crate::ids::Market;
+use crate::lifecycle::SECOND_REST_MS;
 use crate::money::MicroDollars;
 use crate::region::Region;
 use crate::rows::MemberRow;
@@ -134,7 +135,10 @@ impl Spent {
         certain_end: Option<u64>,
         now: u64,
     ) -> Option<MicroDollars> {
-        let total = |spent: &Self| match spent.bill(&[], now) {
+        // A function that began sooner may take a moment for the present that lies before what is noted.
+        let noted = self.runs.last().and_then(|run| run.to).unwrap_or(now);
+        let at = now.max(noted);
+        let total = |spent: &Self| match spent.bill(&[], at) {
             Ok(bill) => bill.map(|bill| bill.total),
             Err(_) => None,
         };
@@ -160,9 +164,6 @@ impl Spent {
         self.runs.last().is_some_and(|run| run.to.is_none())
     }
 }
-
-/// EC2's events tell whole seconds: what began in one began up to this much later, in ms.
-const SECOND_REST_MS: u64 = 999;
 
 /// Notes in `after` what an observation at `now` means for the costs of the instance that it concerns, the one of `before`, and
 /// which began at `since` if that is known (all in ms since 1970). Answers what budgets get back, once, when the instance is
@@ -194,8 +195,9 @@ pub fn note(
             Some(run) => run.to.unwrap_or(run.from),
             None => spent.launched_at,
         };
-        // The clocks of EC2 and of this function may differ.
-        let from = since.unwrap_or(earliest).max(earliest).min(now);
+        // The clocks of EC2 and of this function may differ, and functions that began sooner may write later: whatever they
+        // take for the present, no run begins before the one in front of it has ended.
+        let from = since.unwrap_or(earliest).min(now).max(earliest);
         spent.runs.push(Run {
             from,
             to: None,
@@ -206,7 +208,7 @@ pub fn note(
         // Never seen running, and yet gone: it may have run since its launch.
         if spent.runs.is_empty() {
             spent.runs.push(Run {
-                from: spent.launched_at.min(now),
+                from: spent.launched_at,
                 to: None,
                 ended_by: EndedBy::User,
             });

@@ -246,6 +246,38 @@ fn a_settlement_uses_the_spot_prices_that_were_in_force() {
 }
 
 proptest! {
+    /// Functions that began at different moments write in any order, with what EC2 told them sooner or later: runs follow each
+    /// other, none ends before it begins, and the price of an instance that is known stays known.
+    #[test]
+    fn runs_never_overlap_whatever_the_order_of_those_who_write(
+        steps in proptest::collection::vec((0_usize..3, 0_u64..HOUR, proptest::option::of(0_u64..HOUR)), 1..12),
+    ) {
+        let mut current = member(spent(Market::OnDemand));
+        for (step, at, since) in steps {
+            let (state, live) = [
+                (MemberState::Running, true), (MemberState::Stopped, false), (MemberState::Completed, false),
+            ][step];
+            if current.state.is_ended() {
+                break;
+            }
+            let mut after = current.clone();
+            (after.state, after.live) = (state, live);
+            let now = START - HOUR / 2 + at;
+            let release = note(&current, &mut after, since.map(|since| START - HOUR / 2 + since), now);
+            let noted = &after.spent[0];
+            for pair in noted.runs.windows(2) {
+                prop_assert!(pair[0].to.is_some_and(|to| to <= pair[1].from), "{:?}", noted.runs);
+            }
+            prop_assert!(noted.runs.iter().all(|run| run.from >= noted.launched_at && run.to.is_none_or(|to| run.from <= to)));
+            let bill = noted.bill(&[], START + 9 * HOUR);
+            prop_assert!(bill.as_ref().is_ok_and(Option::is_some), "{bill:?}");
+            if let Some(release) = release {
+                prop_assert_eq!(Some(release.billed), bill.unwrap().map(|bill| bill.total));
+            }
+            current = after;
+        }
+    }
+
     /// Whatever happens in whatever order: what is given back never exceeds what was charged, sums agree, and nothing is negative.
     #[test]
     fn commitment_is_given_back_once_and_parts_add_up(

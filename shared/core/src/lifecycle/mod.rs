@@ -7,6 +7,9 @@ use crate::reap::deadline;
 use crate::rows::{Addresses, MemberRow, OnComplete, Report};
 use crate::state::{IllegalMove, MemberState, SweepStatus};
 
+/// EC2's events tell whole seconds: what began in one began up to this much later, in ms.
+pub const SECOND_REST_MS: u64 = 999;
+
 /// The reason of a member whose spot instance EC2 took back.
 const SPOT_LOSS_WORDS: &str = "EC2 took the spot instance back";
 
@@ -65,6 +68,44 @@ impl Sighting {
             what: Observation::State(state, instance.state_reason.clone()),
             since: (state == InstanceState::Running).then_some(instance.launched_at),
             seen_at: Some(instance.seen_at),
+        }
+    }
+
+    /// Whether this was so before what is noted of the member's instance came about: that it ran before it was stopped, or was
+    /// stopped before it was started again. Functions that apply what is seen do so side by side, and events come in any order.
+    ///
+    /// A list that was answered later is never outdated, so what is passed over wrongly is made good by the next pass. `now` is the
+    /// present that the function began with, in ms since 1970: it has asked EC2 since.
+    #[must_use]
+    pub fn is_outdated(&self, member: &MemberRow, now: u64) -> bool {
+        let state = match &self.what {
+            Observation::State(state, _) | Observation::Changed(state) => *state,
+            _ => return false,
+        };
+        let spent = member.instance.as_ref().and_then(|arn| {
+            let mut entries = member.spent.iter().rev();
+            entries.find(|spent| spent.instance_id == arn.instance_id)
+        });
+        let run = spent.and_then(|spent| spent.runs.last());
+        match (state, self.seen_at) {
+            (InstanceState::Running, Some(seen_at)) => member
+                .paused_at
+                .is_some_and(|paused_at| seen_at.max(now) < paused_at),
+            // Both by EC2's clock, as a rule; it tells the second that something began in.
+            (InstanceState::Running, None) => {
+                let began = self.since.map(|since| since + SECOND_REST_MS);
+                let ended = run.and_then(|run| run.to);
+                member.paused_at.is_some()
+                    && began.zip(ended).is_some_and(|(began, ended)| began < ended)
+            }
+            (InstanceState::Stopping | InstanceState::Stopped, None) => {
+                let stopped = self.since.map(|since| since + SECOND_REST_MS);
+                let began = run.filter(|run| run.to.is_none()).map(|run| run.from);
+                stopped
+                    .zip(began)
+                    .is_some_and(|(stopped, began)| stopped < began)
+            }
+            _ => false,
         }
     }
 }

@@ -111,6 +111,71 @@ fn a_stopped_member_waits_for_its_start_and_its_time_stands_still() {
     assert_eq!((resumed.paused_at, resumed.reason), (None, None));
 }
 
+/// A member whose instance ran from 10 s, and was seen to be stopped at 60 s by what was told of it at 61 s.
+fn stopped_at_a_minute() -> MemberRow {
+    let mut member = member();
+    member.instance = "arn:aws:ec2:us-east-1:000000000000:instance/i-1"
+        .parse()
+        .ok();
+    member.spent = vec![crate::cost::sample(crate::ids::Market::OnDemand)];
+    let from = member.spent[0].launched_at;
+    member.spent[0].runs = vec![crate::cost::Run {
+        from,
+        to: Some(from + 60_000),
+        ended_by: crate::cost::EndedBy::User,
+    }];
+    member.state = MemberState::Stopped;
+    member.live = false;
+    member.paused_at = Some(from + 61_000);
+    member
+}
+
+#[test]
+fn what_ran_before_it_was_stopped_starts_no_run() {
+    let stopped = stopped_at_a_minute();
+    let began = stopped.spent[0].launched_at;
+    let seen = |state, since, seen_at| Sighting {
+        since,
+        seen_at,
+        ..Sighting::new(
+            stopped.instance.clone().unwrap(),
+            Observation::State(state, None),
+        )
+    };
+    use InstanceState::{Running, Stopped, Terminated};
+    for (state, since, seen_at, is_outdated) in [
+        // A list that was answered before the stop, and is applied after it; and one that was answered later.
+        (Running, Some(began), Some(began + 60_500), true),
+        (Running, Some(began), Some(began + 61_000), false),
+        (Running, Some(began + 90_000), Some(began + 95_000), false),
+        // The event of the first start, which comes last; and that of the second.
+        (Running, Some(began), None, true),
+        (Running, Some(began + 90_000), None, false),
+        (Running, None, None, false),
+        (Terminated, Some(began), None, false),
+        (Stopped, Some(began), None, false),
+    ] {
+        let sighting = seen(state, since, seen_at);
+        assert_eq!(
+            sighting.is_outdated(&stopped, began),
+            is_outdated,
+            "{sighting:?}"
+        );
+    }
+    // It was started again, and the event of the stop comes once more, or late.
+    let mut again = stopped.clone();
+    again.state = MemberState::Running;
+    again.paused_at = None;
+    again.spent[0].runs.push(crate::cost::Run {
+        from: began + 90_000,
+        to: None,
+        ended_by: crate::cost::EndedBy::User,
+    });
+    assert!(seen(Stopped, Some(began + 60_000), None).is_outdated(&again, began));
+    assert!(!seen(Stopped, Some(began + 90_000), None).is_outdated(&again, began));
+    assert!(!seen(Stopped, None, Some(began)).is_outdated(&again, began));
+}
+
 #[test]
 fn a_member_that_spawn_ends_says_why() {
     let mut member = member();
