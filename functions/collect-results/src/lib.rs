@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use spawn_core::cost::{self, Changes, Settlement};
+use spawn_core::cost::{self, Changes, Settlement, Spent};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::launch;
@@ -80,7 +80,7 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
     write_files(ports, &sweep, &output, &members, &cost, ended_at).await?;
     // Before the end is written: a sweep that has ended can be resumed, and makes its templates anew.
     delete_templates(ports, &sweep).await;
-    close(ports.ledger, &sweep, status, &cost, now).await?;
+    close(ports.ledger, &sweep, status, &members, &cost, now).await?;
     tracing::info!(%sweep_id, %status, members = members.len(), "sweep settled");
     // Another settlement may have been faster, with its own end: answer what the ledger says.
     let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
@@ -207,6 +207,7 @@ async fn close(
     ledger: &impl Ledger,
     sweep: &SweepRow,
     status: SweepStatus,
+    members: &[MemberRow],
     cost: &Settlement,
     now: u64,
 ) -> Result<(), FunctionError> {
@@ -237,7 +238,9 @@ async fn close(
         expect: Expect::Absent,
     };
     let mut writes = vec![write, tell];
-    if sweep.live > 0 {
+    // What is stopped lives no more, and its volume costs.
+    let mut instances = members.iter().flat_map(|member| &member.spent);
+    if sweep.live > 0 || instances.any(Spent::is_there) {
         let lingering = LingeringRow {
             sweep_id: sweep.sweep_id.clone(),
             ended_at: now,

@@ -12,9 +12,10 @@ use spawn_core::drain;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
 use spawn_core::instance_metrics::InstanceMetric;
+use spawn_core::ledger;
 use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::ports::InstanceState;
-use spawn_core::rows::{Drain, instance_key};
+use spawn_core::rows::{Drain, LINGERING_PK, LingeringRow, instance_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track;
 
@@ -232,4 +233,28 @@ async fn what_instance_metrics_have_cost_at_most_is_told_beside_the_bill() {
     // Three instances in an hour of the clock each: six metrics at 300,000 by 672, and sixty calls.
     assert_eq!(output["instance_metrics_cost_at_most"], "$0.009837");
     assert_eq!(output["cost_usd"].to_string(), "0.004548");
+}
+
+/// Its instance is stopped when its member ends, and its volume goes on costing: passes look after the sweep until it is gone.
+#[tokio::test]
+async fn a_sweep_is_looked_after_while_an_instance_of_it_is_stopped() {
+    for (state, lingers) in [
+        (InstanceState::Stopped, true),
+        (InstanceState::Terminated, false),
+    ] {
+        let world = World::new(&sweep(1, &[LANE], None)).await;
+        let arns = world.launch_first_batch().await;
+        let attributes = json!({"report_exit_code": 0, "report_at": 1});
+        let attributes = attributes.as_object().unwrap().clone();
+        world.ledger.report(&instance_key(&arns[0]), attributes);
+        let seen = Sighting::new(arns[0].clone(), Observation::State(state, None));
+        track::apply(&world.ledger, &[seen], 5_000).await.unwrap();
+        assert_eq!(world.sweep().await.live, 0);
+        let output = settle(&world, 9_000).await.unwrap();
+        assert_eq!(output["status"], "completed", "{state:?}");
+        let rows: Vec<LingeringRow> = ledger::load_all(&world.ledger, LINGERING_PK, "")
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), usize::from(lingers), "{state:?}");
+    }
 }

@@ -6,7 +6,8 @@ use spawn_core::clock::{self, DAY_MS};
 use spawn_core::cost::{BillLine, Report, explain, settle};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
-use spawn_core::ledger::Ledger;
+use spawn_core::ledger::{self, Ledger};
+use spawn_core::rows::{LINGERING_PK, LingeringRow, SweepRow};
 use spawn_core::state::SweepStatus;
 
 use crate::read;
@@ -50,13 +51,14 @@ pub(crate) async fn report(
     })?;
     let end = start + DAY_MS;
     let mut report = Report::new(start, end);
+    let lingering: Vec<LingeringRow> = ledger::load_all(ledger, LINGERING_PK, "").await?;
     for sweep_id in read::sweep_ids(ledger, &ALL).await? {
         let sweep = read::sweep(ledger, &sweep_id).await?;
-        // An instance that was stopped at the end of its member may go on costing: so no sweep that began is left out
-        // unless it ended long before.
-        let is_outside =
-            sweep.started_at >= end || sweep.ended_at.is_some_and(|ended| ended < start);
-        if is_outside {
+        // An instance that was stopped at the end of its member goes on costing: no sweep that began is left out unless all that
+        // it had was gone before.
+        let lingers = lingering.iter().any(|row| row.sweep_id == sweep_id);
+        let gone_at = gone_at(&sweep);
+        if sweep.started_at >= end || !lingers && gone_at.is_some_and(|gone_at| gone_at < start) {
             continue;
         }
         let members = read::members(ledger, &sweep).await?;
@@ -66,6 +68,12 @@ pub(crate) async fn report(
     Ok(json!({"day": day, "next_day": clock::day(end), "report": report.to_output()}))
 }
 
+/// Since when a sweep that has ended costs nothing more, if it does not linger.
+fn gone_at(sweep: &SweepRow) -> Option<u64> {
+    let lingered_until = sweep.lingered_until.unwrap_or(0);
+    sweep.ended_at.map(|ended_at| ended_at.max(lingered_until))
+}
+
 /// The days that a sweep's bill is in, as Cost Explorer takes them: the end is not in the span.
 pub(crate) async fn period(
     ledger: &impl Ledger,
@@ -73,7 +81,11 @@ pub(crate) async fn period(
     now: u64,
 ) -> Result<Value, FunctionError> {
     let sweep = read::sweep(ledger, sweep_id).await?;
-    let end = sweep.ended_at.unwrap_or(now);
+    let lingering: Vec<LingeringRow> =
+        ledger::load_all(ledger, LINGERING_PK, &format!("{sweep_id}#")).await?;
+    let end = gone_at(&sweep)
+        .filter(|_| lingering.is_empty())
+        .unwrap_or(now);
     Ok(json!({
         "sweep_id": sweep_id,
         "start": clock::day(sweep.started_at),

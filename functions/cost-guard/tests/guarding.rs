@@ -9,10 +9,13 @@ use cost_guard::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{PriceLists, World, sweep};
 use spawn_core::drain;
-use spawn_core::ledger::{Ledger as _, Stored as _};
+use spawn_core::ledger::{self, Ledger as _, Stored as _, Versioned as _, Write, path};
+use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::money::MicroDollars;
-use spawn_core::rows::{Drain, OnBudget};
+use spawn_core::ports::InstanceState;
+use spawn_core::rows::{Drain, LingeringRow, OnBudget, instance_key, sweep_key};
 use spawn_core::state::SweepStatus;
+use spawn_core::track;
 
 const LANE: &str = "us-east-1.on-demand";
 const HOUR: u64 = 3_600_000;
@@ -168,6 +171,70 @@ async fn the_parts_of_days_add_up_to_what_was_spent() {
     ask(&world, json!({"check": {}}), now).await;
     let accrued = world.sweep().await.cost.unwrap().accrued.0;
     assert_eq!(amount(first) + amount(second), accrued);
+}
+
+/// Instances that their document stops at the end go on costing in the days after it.
+#[tokio::test]
+async fn a_volume_is_in_the_reports_of_the_days_after_the_end_of_its_sweep() {
+    let world = running(100_000_000, OnBudget::Drain).await;
+    for member in world.members().await {
+        let arn = member.instance.unwrap();
+        let report = json!({"report_exit_code": 0, "report_at": 1});
+        let key = instance_key(&arn);
+        world
+            .ledger
+            .report(&key, report.as_object().unwrap().clone());
+        let stopped = Observation::State(InstanceState::Stopped, None);
+        let seen = Sighting::new(arn, stopped);
+        track::apply(&world.ledger, &[seen], HOUR).await.unwrap();
+    }
+    let set = |what: Vec<(ledger::Path, Value)>| Write::Update {
+        key: sweep_key(&world.sweep_id),
+        set: what,
+        remove: Vec::new(),
+        add: Vec::new(),
+        when: Vec::new(),
+    };
+    let ended = vec![
+        (path(&["status"]), json!("completed")),
+        (path(&["ended_at"]), json!(HOUR)),
+    ];
+    let lingering = LingeringRow {
+        sweep_id: world.sweep_id.clone(),
+        ended_at: HOUR,
+        version: 0,
+    };
+    let writes = vec![set(ended), lingering.create().unwrap()];
+    world.ledger.commit(writes).await.unwrap();
+    let day = async |day: &str| {
+        ask(&world, json!({"report": {"day": day}}), 90 * HOUR).await["report"]["total"].clone()
+    };
+    // Ten times 8 GiB at $0.08 for 24 of 744 hours are $0.20645, of the third day as of the second.
+    let third = day("1970-01-03").await;
+    assert!(third.as_str().unwrap().starts_with("$0.2064"), "{third}");
+    let span = ask(
+        &world,
+        json!({"period": {"sweep_id": world.sweep_id}}),
+        90 * HOUR,
+    )
+    .await;
+    assert_eq!(span["end"], "1970-01-05", "{span}");
+    // Nothing is there any more since the third day: its report stays what it is.
+    let gone = set(vec![(path(&["lingered_until"]), json!(60 * HOUR))]);
+    let forget = Write::Delete {
+        key: lingering.key(),
+        expect: ledger::Expect::Version(0),
+    };
+    world.ledger.commit(vec![gone, forget]).await.unwrap();
+    assert_eq!(day("1970-01-03").await, third);
+    assert_eq!(day("1970-01-04").await, "$0.00");
+    let span = ask(
+        &world,
+        json!({"period": {"sweep_id": world.sweep_id}}),
+        90 * HOUR,
+    )
+    .await;
+    assert_eq!(span["end"], "1970-01-04", "{span}");
 }
 
 #[tokio::test]

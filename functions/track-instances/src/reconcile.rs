@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use spawn_core::account::Place;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
-use spawn_core::ledger::{self, Ledger, LedgerError, Stored as _};
+use spawn_core::ledger::{self, Expect, Ledger, LedgerError, Stored as _, Write, path};
 use spawn_core::metrics::{Measured, Metric};
 use spawn_core::ports::{
     BadEnd, CloudInstance, InAccounts, ListInstances, StopInstances, WakeExecutions,
@@ -78,14 +78,20 @@ where
         .buffer_unordered(PLACES_AT_ONCE)
         .flat_map(|listed| stream::iter(gathered.add(listed)))
         .filter(|(sweep_id, _)| std::future::ready(due.contains(*sweep_id)))
-        .map(|(sweep_id, shown)| conclude(ports.ledger, sweep_id, shown, now))
+        .map(|(sweep_id, shown)| async move {
+            (sweep_id, conclude(ports.ledger, sweep_id, shown, now).await)
+        })
         .buffer_unordered(SWEEPS_AT_ONCE)
         .collect()
         .await;
     pass.unreachable = gathered.unreachable;
-    for of_sweep in concluded {
+    let mut empty: BTreeSet<&SweepId> = BTreeSet::new();
+    for (sweep_id, of_sweep) in concluded {
         match of_sweep {
             Ok(found) => {
+                if found.there == 0 {
+                    empty.insert(sweep_id);
+                }
                 pass.repaired += found.repaired;
                 pass.unknown += found.unknown.len();
             }
@@ -97,8 +103,8 @@ where
             pass.failures.push(error);
         }
     }
-    for row in &lingering {
-        if let Err(error) = forget(ports.ledger, row).await {
+    for row in lingering.iter().filter(|row| empty.contains(&row.sweep_id)) {
+        if let Err(error) = forget(ports.ledger, row, now).await {
             pass.failures.push(error.into());
         }
     }
@@ -153,13 +159,29 @@ async fn live_sweeps(ledger: &impl Ledger) -> Result<BTreeSet<SweepId>, LedgerEr
     Ok(ids)
 }
 
-/// Forgets a sweep that is over once nothing of it lives.
-async fn forget(ledger: &impl Ledger, row: &LingeringRow) -> Result<(), LedgerError> {
+/// Forgets a sweep that is over and of which nothing is there any more. Its row says until when something was: what it cost after its
+/// end is in reports of those days.
+async fn forget(ledger: &impl Ledger, row: &LingeringRow, now: u64) -> Result<(), LedgerError> {
     let sweep: SweepRow = ledger::require(ledger, sweep_key(&row.sweep_id)).await?;
     if sweep.live > 0 {
         return Ok(());
     }
-    ledger::forget(ledger, row.key(), row.version).await
+    let note = Write::Update {
+        key: sweep.key(),
+        set: vec![(path(&["lingered_until"]), Value::from(now))],
+        remove: Vec::new(),
+        add: Vec::new(),
+        when: Vec::new(),
+    };
+    let delete = Write::Delete {
+        key: row.key(),
+        expect: Expect::Version(row.version),
+    };
+    match ledger.commit(vec![note, delete]).await {
+        // Another pass was faster.
+        Ok(()) | Err(LedgerError::Condition { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What places have shown of each sweep so far. A sweep is concluded as soon as each of its places has answered or failed, so that

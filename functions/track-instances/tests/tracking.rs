@@ -12,11 +12,11 @@ use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
 use spawn_core::drain;
 use spawn_core::ending::EndCode;
 use spawn_core::ids::InstanceArn;
-use spawn_core::ledger::{Ledger, Versioned as _};
+use spawn_core::ledger::{Ledger, Versioned as _, load_all};
 use spawn_core::metrics::Measured;
 use spawn_core::policy::Retries;
 use spawn_core::ports::{BadEnd, InstanceState};
-use spawn_core::rows::{Drain, SweepRow, instance_key};
+use spawn_core::rows::{Drain, LINGERING_PK, LingeringRow, SweepRow, instance_key};
 use spawn_core::state::{MemberState, SweepStatus};
 use track_instances::{Input, Ports, handle};
 
@@ -462,4 +462,81 @@ async fn a_sweep_whose_execution_ended_badly_is_drained_by_reconcile() {
         .unwrap();
     call(&world, &reconcile, 4_000_000).await;
     assert_eq!(world.executions.drains(), 1, "it drains already");
+}
+
+/// What is stopped costs its volume: budgets are charged with it as it comes, also after the end of the sweep, until the instance is
+/// gone; and the sweep's row says until when that was.
+#[tokio::test]
+async fn the_volume_of_a_stopped_instance_is_charged_until_it_is_gone() {
+    const HOUR: u64 = 3_600_000;
+    let (world, arns) = launched(2, None).await;
+    report(&world, &arns[0], 0);
+    world.cloud.put(&arns[0], InstanceState::Stopped, None);
+    world.cloud.put(&arns[1], InstanceState::Terminated, None);
+    call(&world, &json!({"reconcile": {}}), HOUR).await;
+    use MemberState::{Completed, Reaped};
+    assert_eq!(states(&world).await, [Completed, Reaped]);
+    let at_the_end = world.sweep().await;
+    assert_eq!(
+        (at_the_end.live, at_the_end.charged),
+        (0, at_the_end.billed)
+    );
+    let lingering = LingeringRow {
+        sweep_id: world.sweep_id.clone(),
+        ended_at: HOUR,
+        version: 0,
+    };
+    let write = lingering.create().unwrap();
+    world.ledger.commit(vec![write]).await.unwrap();
+    let lingers = async || -> usize {
+        let rows: Vec<LingeringRow> = load_all(&world.ledger, LINGERING_PK, "").await.unwrap();
+        rows.len()
+    };
+
+    // Within the hour nothing is written.
+    let answer = call(&world, &json!({"reconcile": {}}), HOUR + HOUR / 2).await;
+    assert_eq!(answer["repaired"], 0);
+    assert_eq!(world.sweep().await.billed, at_the_end.billed);
+    // 8 GiB at $0.08 for 8 of 744 hours.
+    call(&world, &json!({"reconcile": {}}), 9 * HOUR).await;
+    let later = world.sweep().await;
+    assert_eq!(later.billed - at_the_end.billed, 6_881);
+    assert_eq!((later.charged, lingers().await), (later.billed, 1));
+
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    // Its event is lost, and EC2 does not show it any more.
+    world.cloud.forget(&arns[0]);
+    call(&world, &json!({"reconcile": {}}), 17 * HOUR).await;
+    let gone = world.sweep().await;
+    assert_eq!(gone.billed - at_the_end.billed, 2 * 6_881 + 1);
+    call(&world, &json!({"reconcile": {}}), 18 * HOUR).await;
+    let last = world.sweep().await;
+    assert_eq!((last.billed, last.charged), (gone.billed, gone.billed));
+    assert_eq!((last.lingered_until, lingers().await), (Some(18 * HOUR), 0));
+}
+
+/// The event of the end is what the volume is billed to.
+#[tokio::test]
+async fn the_end_of_a_stopped_instance_is_taken_from_its_event() {
+    const HOUR: u64 = 3_600_000;
+    let (world, arns) = launched(1, None).await;
+    report(&world, &arns[0], 0);
+    world.cloud.put(&arns[0], InstanceState::Stopped, None);
+    call(&world, &json!({"reconcile": {}}), HOUR).await;
+    let stopped = world.sweep().await.billed;
+    call(
+        &world,
+        &batch(&[state_event(&arns[0], "terminated")], 1),
+        9 * HOUR,
+    )
+    .await;
+    let gone = world.sweep().await;
+    assert!(gone.billed > stopped && gone.charged == gone.billed);
+    call(
+        &world,
+        &batch(&[state_event(&arns[0], "terminated")], 1),
+        19 * HOUR,
+    )
+    .await;
+    assert_eq!(world.sweep().await.billed, gone.billed);
 }

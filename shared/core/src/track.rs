@@ -1,5 +1,6 @@
 //! Applies observations to the ledger, and wakes who waits for what they bring about.
 
+mod former;
 mod gone;
 mod reconcile;
 mod waiting;
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::Place;
 use crate::budget::Releases;
-use crate::cost;
+use crate::cost::{self, Spent};
 use crate::ending::EndCode;
 use crate::errors::FunctionError;
 use crate::ids::{InstanceArn, SweepId};
@@ -125,14 +126,17 @@ async fn apply_chunk(
         let mut to_stop = Vec::new();
         let mut unexplained = BTreeSet::new();
         let mut gone = Vec::new();
+        let mut former = Vec::new();
+        let mut written = BTreeSet::new();
         let mut started_ms = Vec::new();
         let mut changed = 0;
         let mut releases = Releases::default();
         let members = require_all::<MemberRow>(ledger, keys).await?;
         let on_complete = on_complete(ledger, &members).await?;
         for (instance, before) in instances.iter().zip(members) {
-            // The member may have another instance by now; what is seen of the old one concerns it no more.
+            // The member may have another instance by now; what is seen of the old one concerns its costs and nothing else.
             if before.instance.as_ref() != Some(&instance.instance) {
+                former.push((instance, before));
                 continue;
             }
             let on_complete = on_complete
@@ -152,17 +156,21 @@ async fn apply_chunk(
                     continue;
                 }
                 around.now = one.seen_at.unwrap_or(now).max(now);
+                let id = &instance.instance.instance_id;
                 match observe(&after, &one.what, &around) {
                     Ok(Some(next)) if is_unexplained(&after, &next, &one.what) => {
                         unexplained.insert((before.lane.place(), instance.instance.clone()));
                     }
-                    Ok(Some(mut next)) => {
-                        if let Some(back) = cost::note(&after, &mut next, one.since, around.now) {
-                            releases.add(back.committed, back.billed, &back.charged_to);
+                    Ok(next) => {
+                        let is_due = |spent: &Spent| spent.is_due(one.what.is_gone(), around.now);
+                        if next.is_none() && !cost::entry_of(&after, id).is_some_and(is_due) {
+                            continue;
                         }
+                        let mut next = next.unwrap_or_else(|| after.clone());
+                        let back = cost::note(&after, &mut next, one.news(), around.now);
+                        back.iter().for_each(|back| releases.release(back));
                         after = next;
                     }
-                    Ok(None) => {}
                     Err(illegal) => applied.illegal.push(format!("{sweep_id}: {illegal}")),
                 }
             }
@@ -183,6 +191,7 @@ async fn apply_chunk(
             }
             if after != before {
                 changed += 1;
+                written.insert(after.index);
                 started_ms.extend(time_to_running(&before, &after));
                 changes.add(&before, &after);
                 if let Some(deadline) = after.ttl_deadline
@@ -193,6 +202,11 @@ async fn apply_chunk(
                 writes.push(after.replace()?);
             }
         }
+        // A transaction writes a row once; what else was seen of its member the next pass sees again.
+        former.retain(|(_, member)| !written.contains(&member.index));
+        let of_former = former::note(former, seen, now, &mut releases)?;
+        changed += of_former.len();
+        writes.extend(of_former);
         let retried = changes.retried;
         writes.extend(changes.write(sweep_id));
         let writes = releases.into_writes(sweep_id, writes);

@@ -211,6 +211,13 @@ impl Cloud {
         self.state().shown.insert(arn.clone(), addresses);
     }
 
+    /// Shows an instance no more, as EC2 does some time after its end.
+    pub fn forget(&self, arn: &InstanceArn) {
+        for launch in self.state().launches.values_mut() {
+            launch.answer.instances.retain(|one| one.arn != *arn);
+        }
+    }
+
     /// Moves an instance to a state.
     pub fn put(&self, arn: &InstanceArn, to: InstanceState, reason: Option<&str>) {
         for launch in self.state().launches.values_mut() {

@@ -155,6 +155,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         started_at: 0,
         planner_until: 0,
         ended_at: None,
+        lingered_until: None,
         members,
         shards: shard_count(members),
         live_in: lanes.iter().map(|lane| (lane.region, 0)).collect(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cost::Release;
 use crate::ids::SweepId;
 use crate::ledger::{Condition, Key, Path, Write, path};
 use crate::money::MicroDollars;
@@ -81,6 +82,11 @@ impl Releases {
         for key in charged_to {
             put(self.standing.entry(key.clone()).or_default());
         }
+    }
+
+    /// Adds what an end gives back.
+    pub fn release(&mut self, back: &Release) {
+        self.add(back.committed, back.billed, &back.charged_to);
     }
 
     /// How many rows beside the sweep's are changed.

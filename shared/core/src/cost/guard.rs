@@ -72,10 +72,11 @@ pub fn assess(
                 continue;
             };
             cost.accrued = cost.accrued.checked_add(bill.total)?;
-            let unbilled = spent.charged_to.iter().filter(|_| spent.billed.is_none());
-            for charged_to in unbilled {
+            // The bill of an instance that is stopped though its member has ended grows, and the budgets' bills hold a part of it.
+            let unbilled = bill.total.checked_sub(spent.billed.unwrap_or_default())?;
+            for charged_to in spent.charged_to.iter().filter(|_| spent.is_there()) {
                 let sum = open.entry(charged_to.clone()).or_default();
-                *sum = sum.checked_add(bill.total)?;
+                *sum = sum.checked_add(unbilled.max(MicroDollars::ZERO))?;
             }
             if spent.runs.last().is_some_and(|run| run.to.is_none()) {
                 let hour = hour_now(spent, changes_of(changes, spent))?;

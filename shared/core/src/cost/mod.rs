@@ -23,4 +23,4 @@ pub use settlement::{Changes, Settlement, changes_of, settle};
 pub use size::{Bound, Utilisation, bound, candidates, capacity};
 #[cfg(test)]
 pub(crate) use spent::tests::spent as sample;
-pub use spent::{Release, Spent, note};
+pub use spent::{News, Release, Spent, entry_of, note, note_former};

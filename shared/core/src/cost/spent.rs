@@ -42,7 +42,7 @@ pub struct Spent {
     pub gib_month: Option<MicroDollars>,
     /// The price of an hour of a public IPv4 address.
     pub public_ipv4_hour: Option<MicroDollars>,
-    /// What budgets were charged with at its launch.
+    /// What budgets are charged with for it until it is billed.
     pub committed: Option<MicroDollars>,
     /// The standing budgets that were charged, beside the sweep's own: their rows' keys.
     #[serde(default)]
@@ -50,12 +50,29 @@ pub struct Spent {
     /// When it ran.
     #[serde(default)]
     pub runs: Vec<Run>,
-    /// What budgets were charged with in the end, when it was gone: its bill by the prices of its launch.
+    /// When its volume was gone, because the instance was, in ms since 1970. That of a stopped instance is there, and costs.
+    #[serde(default)]
+    pub volume_to: Option<u64>,
+    /// What budgets are charged with since its member's end: its bill by the prices of its launch. While the instance is there,
+    /// stopped, it grows with what the volume costs.
     #[serde(default)]
     pub billed: Option<MicroDollars>,
+    /// Until when the volume is in `billed`, in ms since 1970, of an instance that is stopped though its member has ended.
+    #[serde(default)]
+    pub billed_to: Option<u64>,
 }
 
-/// What budgets get back when an instance is gone.
+/// What was seen of an instance, as far as its costs go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// When it began, in ms since 1970, if that is known.
+    pub since: Option<u64>,
+    /// Whether the instance is gone, or on its way, and its volume with it.
+    pub is_gone: bool,
+}
+
+/// What budgets get back when a member has ended; and what they are charged with on top while its instance is there, stopped:
+/// then nothing is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     /// What they were charged with.
@@ -96,7 +113,8 @@ impl Spent {
                 gib: self.gib?,
                 gib_month: self.gib_month?,
                 from: Some(self.launched_at),
-                to: self.runs.last().and_then(|run| run.to),
+                // While it is there, later than any moment of a bill: it does not end with the last run.
+                to: Some(self.volume_end().unwrap_or(u64::MAX)),
                 month_hours: None,
             }),
             public_ipv4_hour: Some(self.public_ipv4_hour?),
@@ -135,9 +153,7 @@ impl Spent {
         certain_end: Option<u64>,
         now: u64,
     ) -> Option<MicroDollars> {
-        // A function that began sooner may take a moment for the present that lies before what is noted.
-        let noted = self.runs.last().and_then(|run| run.to).unwrap_or(now);
-        let at = now.max(noted);
+        let at = self.noted_until(now);
         let total = |spent: &Self| match spent.bill(&[], at) {
             Ok(bill) => bill.map(|bill| bill.total),
             Err(_) => None,
@@ -155,35 +171,127 @@ impl Spent {
             let to = certain_end.unwrap_or(run.from).clamp(run.from, ended);
             run.from = running_at.unwrap_or(to).clamp(run.from, to);
             run.to = Some(to);
+            // That of an instance that was stopped before was there until its end was seen.
+            if least.volume_to == Some(ended) {
+                least.volume_to = Some(to);
+            }
         }
         let is_certain = total(&least).is_some_and(|least| least > committed);
         Some(if is_certain { most } else { committed })
     }
 
+    /// The present, or the end of what is noted, if a function takes a moment for the present that lies before that: one that
+    /// began sooner may write later.
+    fn noted_until(&self, now: u64) -> u64 {
+        let ended = self.runs.last().and_then(|run| run.to);
+        now.max(ended.unwrap_or(0)).max(self.volume_to.unwrap_or(0))
+    }
+
     fn is_running(&self) -> bool {
         self.runs.last().is_some_and(|run| run.to.is_none())
     }
+
+    /// Whether the instance is there as far as anybody knows, running or stopped: its volume costs.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.volume_to.is_none() && (self.billed.is_none() || self.billed_to.is_some())
+    }
+
+    /// When its volume was gone, in ms since 1970; `None` while it is there.
+    #[must_use]
+    pub fn volume_end(&self) -> Option<u64> {
+        let of_runs = || self.runs.last().and_then(|run| run.to);
+        self.volume_to
+            .or_else(|| of_runs().filter(|_| !self.is_there()))
+    }
+
+    /// Whether something is to be noted of an instance whose member has ended: that it is gone, or what its volume has cost since.
+    #[must_use]
+    pub fn is_due(&self, is_gone: bool, now: u64) -> bool {
+        let grown = |billed_to: u64| now >= billed_to.saturating_add(GROWS_EACH_MS);
+        self.is_there() && (is_gone || self.billed_to.is_some_and(grown))
+    }
+
+    /// Notes that the instance is gone since `ended` (ms since 1970).
+    fn end(&mut self, ended: u64) {
+        let last = self
+            .runs
+            .last()
+            .map_or(self.launched_at, |run| run.to.unwrap_or(run.from));
+        let noted = last.max(self.billed_to.unwrap_or(0));
+        self.volume_to = Some(ended.max(noted));
+    }
+
+    /// Brings the bill of a member that has ended up to the present, and answers by how much it has grown.
+    fn grow(&mut self, now: u64) -> Option<MicroDollars> {
+        let from = self.billed_to?;
+        let to = self.volume_to.unwrap_or(now).max(from);
+        let total = |at| Some(self.bill(&[], at).ok()??.total);
+        let more = total(to)?.checked_sub(total(from)?)?;
+        self.billed = Some(self.billed?.checked_add(more)?);
+        self.billed_to = Some(to);
+        Some(more)
+    }
+
+    fn release(&self, committed: MicroDollars, billed: MicroDollars) -> Release {
+        Release {
+            committed,
+            billed,
+            charged_to: self.charged_to.clone(),
+        }
+    }
 }
 
-/// Notes in `after` what an observation at `now` means for the costs of the instance that it concerns, the one of `before`, and
-/// which began at `since` if that is known (all in ms since 1970). Answers what budgets get back, once, when the instance is
-/// gone.
+/// What the volume of a stopped instance costs after its member's end is noted this often: bills are exact at any time, budgets
+/// need not be.
+const GROWS_EACH_MS: u64 = 3_600_000;
+
+/// When what was seen at `now` came about, at the latest (all in ms since 1970).
+fn ended_at(since: Option<u64>, now: u64) -> u64 {
+    since.map_or(now, |since| now.min(since + SECOND_REST_MS))
+}
+
+/// The entry of an instance.
+#[must_use]
+pub fn entry_of<'a>(member: &'a MemberRow, instance_id: &str) -> Option<&'a Spent> {
+    let mut entries = member.spent.iter().rev();
+    entries.find(|spent| spent.instance_id == instance_id)
+}
+
+/// Notes what was seen at `now` of an instance that its member has had before, and which stays, stopped. Answers what budgets are
+/// charged with on top.
+pub fn note_former(
+    member: &mut MemberRow,
+    instance_id: &str,
+    news: News,
+    now: u64,
+) -> Option<Release> {
+    let mut entries = member.spent.iter_mut().rev();
+    let spent = entries.find(|spent| spent.instance_id == instance_id)?;
+    if !spent.is_due(news.is_gone, now) {
+        return None;
+    }
+    if news.is_gone {
+        spent.end(ended_at(news.since, now));
+    }
+    let more = spent.grow(now)?;
+    Some(spent.release(MicroDollars::ZERO, more))
+}
+
+/// Notes in `after` what an observation at `now` means for the costs of the instance that it concerns, the one of `before` (in ms
+/// since 1970). Answers what budgets get back, once, when the member has ended; and later what the volume of an instance that is
+/// stopped costs on top.
 ///
 /// News may come late, or never. A run then has the earliest beginning and the latest end that it can have had, so that a bill is
 /// never too low, and what budgets get back never too much.
-pub fn note(
-    before: &MemberRow,
-    after: &mut MemberRow,
-    since: Option<u64>,
-    now: u64,
-) -> Option<Release> {
+pub fn note(before: &MemberRow, after: &mut MemberRow, news: News, now: u64) -> Option<Release> {
     let instance = before.instance.as_ref()?.instance_id.clone();
     // A member that waits for another try has the state of a new one already; its end is that of the try before.
     let is_retried = after.instance != before.instance;
     let is_lost =
         after.state == MemberState::Interrupted || (is_retried && before.spot_notice_at.is_some());
     let lives = after.live && !is_retried;
-    let is_gone = !lives && (is_retried || after.state.is_ended());
+    let is_over = !lives && (is_retried || after.state.is_ended());
     let runs_now = lives && (after.state == MemberState::Running || after.state.is_ended());
     let spent = after
         .spent
@@ -197,7 +305,7 @@ pub fn note(
         };
         // The clocks of EC2 and of this function may differ, and functions that began sooner may write later: whatever they
         // take for the present, no run begins before the one in front of it has ended.
-        let from = since.unwrap_or(earliest).min(now).max(earliest);
+        let from = news.since.unwrap_or(earliest).min(now).max(earliest);
         spent.runs.push(Run {
             from,
             to: None,
@@ -214,24 +322,35 @@ pub fn note(
             });
         }
         if let Some(run) = spent.runs.last_mut().filter(|run| run.to.is_none()) {
-            let ended = since.map_or(now, |since| now.min(since + SECOND_REST_MS));
-            run.to = Some(ended.max(run.from));
+            run.to = Some(ended_at(news.since, now).max(run.from));
             run.ended_by = if is_lost { EndedBy::Ec2 } else { EndedBy::User };
         }
     }
-    if !is_gone || spent.billed.is_some() {
+    if spent.billed_to.is_some() {
+        return note_former(after, &instance, news, now);
+    }
+    if news.is_gone && spent.is_there() {
+        spent.end(ended_at(news.since, now));
+    }
+    if !is_over || spent.billed.is_some() {
         return None;
     }
-    let certain_end = since.or(before.reaping.as_ref().map(|reaping| reaping.at));
+    // Nothing bounds how long a stopped instance stays: what its volume costs from now on is added as it comes.
+    if spent.is_there() {
+        spent.billed_to = Some(spent.noted_until(now));
+    }
+    let certain_end = news
+        .since
+        .or(before.reaping.as_ref().map(|reaping| reaping.at));
     let billed = spent.charged_in_the_end(before.running_at, certain_end, now)?;
     spent.billed = Some(billed);
-    Some(Release {
-        committed: spent.committed.unwrap_or(MicroDollars::ZERO),
-        billed,
-        charged_to: spent.charged_to.clone(),
-    })
+    let committed = spent.committed.unwrap_or(MicroDollars::ZERO);
+    Some(spent.release(committed, billed))
 }
 
 #[cfg(test)]
 #[path = "spent_tests.rs"]
 pub(crate) mod tests;
+#[cfg(test)]
+#[path = "spent_volume_tests.rs"]
+mod volume_tests;

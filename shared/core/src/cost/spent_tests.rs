@@ -4,8 +4,8 @@ use super::*;
 use crate::cost::{Changes, settle};
 use crate::ids::InstanceArn;
 
-const HOUR: u64 = 3_600_000;
-const START: u64 = 1_769_076_000_000; // 2026-01-22T10:00:00Z
+pub(super) const HOUR: u64 = 3_600_000;
+pub(super) const START: u64 = 1_769_076_000_000; // 2026-01-22T10:00:00Z
 
 pub(crate) fn spent(market: Market) -> Spent {
     Spent {
@@ -28,11 +28,13 @@ pub(crate) fn spent(market: Market) -> Spent {
         committed: Some(MicroDollars(1_360_000)),
         charged_to: vec!["BUDGET#owner#ann|daily#2026-01-22".to_owned()],
         runs: Vec::new(),
+        volume_to: None,
         billed: None,
+        billed_to: None,
     }
 }
 
-fn member(spent: Spent) -> MemberRow {
+pub(super) fn member(spent: Spent) -> MemberRow {
     let arn: InstanceArn = "arn:aws:ec2:us-east-1:000000000000:instance/i-1"
         .parse()
         .unwrap();
@@ -50,8 +52,16 @@ fn member(spent: Spent) -> MemberRow {
     }
 }
 
+/// What is told of an instance by the end of which its member comes to its own.
+pub(super) fn told(since: Option<u64>, state: MemberState, live: bool) -> News {
+    News {
+        since,
+        is_gone: state.is_ended() && !live,
+    }
+}
+
 /// The member in a state, and what budgets got back.
-fn moved(
+pub(super) fn moved(
     before: &MemberRow,
     state: MemberState,
     live: bool,
@@ -63,7 +73,7 @@ fn moved(
     if state == MemberState::Running && after.running_at.is_none() {
         after.running_at = Some(now);
     }
-    let release = note(before, &mut after, Some(now), now);
+    let release = note(before, &mut after, told(Some(now), state, live), now);
     (after, release)
 }
 
@@ -129,7 +139,7 @@ fn news_that_comes_late_is_billed_by_when_it_began() {
         let mut after = before.clone();
         after.state = state;
         after.live = live;
-        let release = note(before, &mut after, since, now);
+        let release = note(before, &mut after, told(since, state, live), now);
         (after, release.map(|release| release.billed.0))
     };
     let minute = HOUR / 60;
@@ -162,7 +172,8 @@ fn only_what_certainly_ran_for_longer_than_its_ttl_is_charged_with_more_than_its
         let mut after = before.clone();
         after.state = MemberState::Reaped;
         after.live = false;
-        note(before, &mut after, since, now).unwrap().billed.0
+        let news = told(since, after.state, false);
+        note(before, &mut after, news, now).unwrap().billed.0
     };
     let minute = HOUR / 60;
     // Its timer ended it after two hours, which is seen ten minutes later.
@@ -187,7 +198,13 @@ fn a_member_that_is_tried_again_gives_back_what_its_first_try_did_not_use() {
     retried.state = MemberState::Planned;
     retried.live = false;
     retried.instance = None;
-    let release = note(&running, &mut retried, None, START + 2 * HOUR).unwrap();
+    let release = note(
+        &running,
+        &mut retried,
+        told(None, MemberState::Failed, false),
+        START + 2 * HOUR,
+    )
+    .unwrap();
     assert_eq!(release.billed.0, 400_000);
     assert_eq!(retried.spent.len(), 1);
 }
@@ -263,7 +280,7 @@ proptest! {
             let mut after = current.clone();
             (after.state, after.live) = (state, live);
             let now = START - HOUR / 2 + at;
-            let release = note(&current, &mut after, since.map(|since| START - HOUR / 2 + since), now);
+            let release = note(&current, &mut after, told(since.map(|since| START - HOUR / 2 + since), state, live), now);
             let noted = &after.spent[0];
             for pair in noted.runs.windows(2) {
                 prop_assert!(pair[0].to.is_some_and(|to| to <= pair[1].from), "{:?}", noted.runs);

@@ -1,5 +1,6 @@
 //! How a member's life follows from what is observed of its instance.
 
+use crate::cost;
 use crate::ending::{self, EndCode};
 use crate::ids::InstanceArn;
 use crate::ports::{CloudInstance, InstanceState};
@@ -32,6 +33,20 @@ pub enum Observation {
     At(Addresses),
 }
 
+impl Observation {
+    /// Whether the instance is gone, or on its way.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        use InstanceState::{ShuttingDown, Terminated};
+        matches!(
+            self,
+            Self::State(ShuttingDown | Terminated, _)
+                | Self::Changed(ShuttingDown | Terminated)
+                | Self::Gone
+        )
+    }
+}
+
 /// An observation, with the instance that it was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
@@ -47,6 +62,15 @@ pub struct Sighting {
 }
 
 impl Sighting {
+    /// What it tells of costs.
+    #[must_use]
+    pub fn news(&self) -> cost::News {
+        cost::News {
+            since: self.since,
+            is_gone: self.what.is_gone(),
+        }
+    }
+
     /// Something that EC2 does not tell the beginning of.
     #[must_use]
     pub fn new(instance: InstanceArn, what: Observation) -> Self {
@@ -82,10 +106,8 @@ impl Sighting {
             Observation::State(state, _) | Observation::Changed(state) => *state,
             _ => return false,
         };
-        let spent = member.instance.as_ref().and_then(|arn| {
-            let mut entries = member.spent.iter().rev();
-            entries.find(|spent| spent.instance_id == arn.instance_id)
-        });
+        let instance = member.instance.as_ref();
+        let spent = instance.and_then(|arn| cost::entry_of(member, &arn.instance_id));
         let run = spent.and_then(|spent| spent.runs.last());
         match (state, self.seen_at) {
             (InstanceState::Running, Some(seen_at)) => member

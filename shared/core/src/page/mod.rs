@@ -274,7 +274,7 @@ fn run_up<'a>(spent: impl Iterator<Item = &'a Spent>, at: u64) -> i64 {
             continue;
         };
         let running: i128 = one.runs.iter().map(|run| overlap(run.from, run.to)).sum();
-        let there = overlap(one.launched_at, one.runs.last().and_then(|run| run.to));
+        let there = overlap(one.launched_at, one.volume_end());
         sum += hour * running + volume * there;
     }
     i64::try_from(sum / HOUR_MS).unwrap_or(i64::MAX)

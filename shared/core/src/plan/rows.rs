@@ -197,6 +197,7 @@ fn sweep_row(
         started_at: context.started_at,
         planner_until: 0,
         ended_at: None,
+        lingered_until: None,
         members,
         shards,
         max_concurrent: sweep.max_concurrent,

@@ -86,7 +86,9 @@ impl AttemptCosts {
             committed: self.committed,
             charged_to: self.charged_to.clone(),
             runs: Vec::new(),
+            volume_to: None,
             billed: None,
+            billed_to: None,
         }
     }
 }

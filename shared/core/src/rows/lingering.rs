@@ -1,4 +1,4 @@
-//! Sweeps that are over while instances of theirs still live.
+//! Sweeps that are over while instances of theirs are still there.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use super::versioned;
 use crate::ids::SweepId;
 use crate::ledger::{Key, Stored};
 
-/// The partition of the sweeps that are over and have something alive.
+/// The partition of the sweeps that are over and have instances that run or are stopped.
 pub const LINGERING_PK: &str = "LINGERING";
 
-/// That a sweep has ended while instances of it lived, because they are to be stopped or to stay (`LINGERING` / `sweep#when`).
+/// That a sweep has ended while instances of it were there, because they are to be stopped or to stay (`LINGERING` / `sweep#when`).
 /// Created in the transaction that gives the sweep its final status; the scheduled pass goes on to look at the sweep, since the
-/// events of those instances may be lost, and deletes the row when nothing lives any more.
+/// events of those instances may be lost and their volumes cost, and deletes the row when nothing is there any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LingeringRow {
     /// The sweep.

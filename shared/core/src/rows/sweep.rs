@@ -94,6 +94,10 @@ pub struct SweepRow {
     pub planner_until: u64,
     /// When the sweep was settled, in ms since 1970.
     pub ended_at: Option<u64>,
+    /// When the last of its instances was known to be gone, in ms since 1970, of a sweep that was settled before. Written by
+    /// track-instances.
+    #[serde(default)]
+    pub lingered_until: Option<u64>,
     /// How many members it has.
     pub members: u32,
     /// How many partitions they are spread over.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::apply;
 use crate::account::Place;
+use crate::cost::{self, Spent};
 use crate::errors::FunctionError;
 use crate::ids::{InstanceArn, SweepId};
 use crate::ledger::{self, Ledger};
@@ -47,6 +48,8 @@ pub struct Reconciled {
     pub unknown: BTreeSet<InstanceArn>,
     /// Instances that the ledger takes for alive and EC2 does not show, or not yet.
     pub unseen: BTreeSet<InstanceArn>,
+    /// Instances that were there by the members' rows before, running or stopped: what costs, and will be billed.
+    pub there: usize,
 }
 
 /// Brings the ledger in line with what EC2 shows of a sweep in one place. The cloud is listed first: a member that is
@@ -83,13 +86,18 @@ pub async fn conclude(
     let mut unclaimed: BTreeSet<&InstanceArn> = instances.keys().copied().collect();
     let mut sightings = Vec::new();
     let mut unseen = BTreeSet::new();
+    let mut there = 0;
     for shard in 0..sweep.shards {
         let members: Vec<MemberRow> =
             ledger::load_all(ledger, &shard_pk(sweep_id, shard), "MEMBER#").await?;
         for member in members {
-            // What is seen of the instances of earlier tries concerns the member no more.
+            there += member.spent.iter().filter(|one| one.is_there()).count();
+            // What is seen of the instances of earlier tries concerns the member's costs and nothing else.
             for arn in member.tries.iter().filter_map(|t| t.instance.as_ref()) {
                 unclaimed.remove(arn);
+                let is_asked = shown.contains_key(&member.lane.place());
+                let news = of_former(&member, arn, instances.get(arn).copied(), now);
+                sightings.extend(news.into_iter().filter(|_| is_asked));
             }
             let Some(arn) = &member.instance else {
                 continue;
@@ -126,12 +134,33 @@ pub async fn conclude(
         living,
         unknown,
         unseen,
+        there,
     })
 }
 
 /// Whether a member's instance must be among those that EC2 shows.
 fn has_instance(member: &MemberRow) -> bool {
-    member.live || member.state == MemberState::Stopped
+    let mut stopped = member.instance.iter();
+    member.live
+        || member.state == MemberState::Stopped
+        || stopped.any(|arn| cost::entry_of(member, &arn.instance_id).is_some_and(Spent::is_there))
+}
+
+/// What EC2's list tells of an instance that a member had before, if it is to be noted: `shown` as EC2 shows it, if it does.
+fn of_former(
+    member: &MemberRow,
+    arn: &InstanceArn,
+    shown: Option<&CloudInstance>,
+    now: u64,
+) -> Option<Sighting> {
+    let sighting = match shown {
+        Some(instance) => Sighting::of_state(instance),
+        None => Sighting::new(arn.clone(), Observation::Gone),
+    };
+    let spent = cost::entry_of(member, &arn.instance_id)?;
+    let is_old = spent.launched_at + MISSING_GRACE_MS < now;
+    let is_due = spent.is_due(sighting.what.is_gone(), now) && (shown.is_some() || is_old);
+    is_due.then_some(sighting)
 }
 
 /// What EC2's list tells of an instance.
@@ -151,6 +180,11 @@ fn may_change(member: &MemberRow, seen: &Observation, now: u64) -> bool {
         Observation::At(_) | Observation::State(InstanceState::Pending | InstanceState::Running, _)
     );
     if !lives && !member.state.is_ended() {
+        return true;
+    }
+    let spent = member.instance.as_ref();
+    let spent = spent.and_then(|arn| cost::entry_of(member, &arn.instance_id));
+    if member.state.is_ended() && spent.is_some_and(|spent| spent.is_due(seen.is_gone(), now)) {
         return true;
     }
     let around = Circumstances {

@@ -100,6 +100,25 @@ fn of_instance(spent: &Value) -> (i64, i64) {
     }
 }
 
+fn is_charged_to(spent: &Value, period: &str) -> bool {
+    let to = spent.get("charged_to").and_then(Value::as_array);
+    to.is_some_and(|to| to.iter().any(|one| one.as_str() == Some(period)))
+}
+
+/// What the volume of an instance that was stopped at its member's end has been charged with since, at most: a month has 672 hours
+/// at the least, and each part is rounded up.
+fn volume_after_end(spent: &Value) -> i64 {
+    let number = |name: &str| spent.get(name).and_then(Value::as_i64);
+    let stopped = spent.get("runs").and_then(Value::as_array);
+    let stopped = stopped.and_then(|runs| runs.last()?.get("to")?.as_i64());
+    let (Some(billed_to), Some(stopped)) = (number("billed_to"), stopped) else {
+        return 0;
+    };
+    let month = number("gib").unwrap_or(0) * number("gib_month").unwrap_or(0);
+    let seconds = (billed_to - stopped) / 1000 + 1;
+    month * seconds / (672 * 3600) + 2
+}
+
 /// What an instance has cost and may yet cost until its own timer ends it, in micro-dollars, without volume and address.
 fn cost_at_most(instance: &Instance, now: Ms) -> i64 {
     let since = |state: InstanceState| {
@@ -145,6 +164,20 @@ impl Plane {
 }
 
 impl State {
+    /// What the volumes of some instances have been charged with after their members' ends: nothing can be reserved for how long
+    /// somebody leaves an instance stopped, so that alone may pass a budget.
+    fn volumes_after_ends(&self, is_asked: impl Fn(&Key, &Value) -> bool) -> i64 {
+        let members = self
+            .rows
+            .iter()
+            .filter(|(key, _)| key.sk.starts_with("MEMBER#"));
+        members
+            .flat_map(|(key, member)| instances_of(member).map(move |spent| (key, spent)))
+            .filter(|(key, spent)| is_asked(key, spent))
+            .map(|(_, spent)| volume_after_end(spent))
+            .sum()
+    }
+
     /// What a sweep is charged with covers all its instances, and never passes its budget.
     pub(super) fn check_budget(&mut self, sweep: &str, now: Ms) {
         let Some(meta) = self.rows.get(&Key::new(format!("SWEEP#{sweep}"), "META")) else {
@@ -154,7 +187,12 @@ impl State {
         let budget = meta.get("budget").and_then(Value::as_i64);
         let (of_members, bills) = self.tally.money(sweep);
         let mut wrong = Vec::new();
-        if let Some(budget) = budget.filter(|budget| charged > *budget) {
+        let passed = budget.filter(|budget| charged > *budget);
+        let passed = passed.filter(|budget| {
+            let pk = format!("SWEEP#{sweep}#");
+            charged > budget + self.volumes_after_ends(|key, _| key.pk.starts_with(&pk))
+        });
+        if let Some(budget) = passed {
             wrong.push(format!(
                 "{sweep} is charged with {charged}, its budget is {budget}"
             ));
@@ -188,7 +226,12 @@ impl State {
         let (charged, billed) = (micros(row, "charged"), micros(row, "billed"));
         let limit = self.rows.get(&Key::new(key.pk.clone(), period));
         let limit = limit.map(|row| micros(row, "limit"));
-        if billed < 0 || charged < billed || limit.is_some_and(|limit| charged > limit) {
+        let noted = format!("{}|{}", key.pk, key.sk);
+        let is_passed = limit.is_some_and(|limit| charged > limit)
+            && limit.is_some_and(|limit| {
+                charged > limit + self.volumes_after_ends(|_, spent| is_charged_to(spent, &noted))
+            });
+        if billed < 0 || charged < billed || is_passed {
             let name = format!("{}/{}", key.pk, key.sk);
             let what =
                 format!("{name} is charged with {charged}, {billed} of it bills, of {limit:?}");
@@ -256,10 +299,7 @@ impl State {
             .filter(|(key, _)| key.pk.starts_with("BUDGET#") && key.sk.contains('#'));
         for (key, row) in periods {
             let name = format!("{}|{}", key.pk, key.sk);
-            let noted = |spent: &&Value| {
-                let to = spent.get("charged_to").and_then(Value::as_array);
-                to.is_some_and(|to| to.iter().any(|one| one.as_str() == Some(&name)))
-            };
+            let noted = |spent: &&Value| is_charged_to(spent, &name);
             let members = self
                 .rows
                 .iter()
