@@ -189,6 +189,33 @@ fn a_member_that_spawn_ends_says_why() {
     assert_eq!(after.reason.as_deref(), Some("it was idle for too long"));
 }
 
+#[test]
+fn what_was_stopped_for_a_reason_and_ended_by_somebody_else_ends_of_that() {
+    let asked = |at| crate::reap::Reaping {
+        reason: crate::reap::ReapReason::Asked,
+        note: Some("look".to_owned()),
+        at,
+    };
+    let stopped = stopped_at_a_minute();
+    let stop_noted_at = stopped.paused_at.unwrap();
+    let stopped_at = stopped.spent[0].runs[0].to.unwrap();
+    for (asked_at, code) in [
+        // The stop was asked for; and the end as well, before the stop was noted, or after.
+        (stopped_at - 5_000, EndCode::EndedOutside),
+        (stopped_at + 500, EndCode::ReapedByRequest),
+        (stop_noted_at + 5_000, EndCode::ReapedByRequest),
+    ] {
+        let mut member = stopped.clone();
+        member.reaping = Some(asked(asked_at));
+        let ended = terminated(Some("Client.UserInitiatedShutdown"));
+        let around = around(None, OnComplete::Terminate);
+        let after = observe(&member, &ended, &around).unwrap().unwrap();
+        assert_eq!(after.code, Some(code), "{asked_at}");
+        let says_so = after.reason.unwrap().contains("(look)");
+        assert_eq!(says_so, code == EndCode::ReapedByRequest);
+    }
+}
+
 fn any_observation() -> impl Strategy<Value = Observation> {
     use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
     let states = prop::sample::select(vec![
