@@ -232,11 +232,17 @@ async fn facts(
     })
 }
 
-/// How much of its budget a sweep has spent, in percent: what cost-guard saw last, or the bills since, whichever is more.
+/// How much of its budget a sweep has spent, in percent: what cost-guard saw last, or the bills since, whichever is more; of one that
+/// is over the bills, for what was seen while it ran may not be billed.
 fn spent_percent(sweep: &SweepRow) -> Option<u64> {
     let budget = u64::try_from(sweep.budget?.0).ok().filter(|b| *b > 0)?;
     let seen = sweep.cost.as_ref().map_or(0, |cost| cost.accrued.0);
-    let spent = u64::try_from(seen.max(sweep.billed)).ok()?;
+    let spent = if sweep.status.is_ended() {
+        sweep.billed
+    } else {
+        seen.max(sweep.billed)
+    };
+    let spent = u64::try_from(spent).ok()?;
     Some(spent.saturating_mul(100) / budget)
 }
 

@@ -311,6 +311,30 @@ async fn a_share_of_the_budget_is_told_once_by_what_cost_guard_saw_or_by_bills()
     }
 }
 
+/// Spot that EC2 took back in its first hour had run something up, and is not billed.
+#[tokio::test]
+async fn a_sweep_that_is_over_has_spent_what_was_billed() {
+    for (billed, told) in [(127, 0), (1_000_000, 1)] {
+        let scene = Scene::of(|row| {
+            row.budget = Some(MicroDollars(2_000_000));
+            row.occasions = vec![Occasion::CostShare(50)];
+        })
+        .await;
+        scene
+            .change(move |row| {
+                row.status = SweepStatus::Completed;
+                row.billed = billed;
+                row.cost = Some(CostSoFar {
+                    accrued: MicroDollars(1_900_000),
+                    ..CostSoFar::default()
+                });
+            })
+            .await;
+        scene.pass(1_000).await;
+        assert_eq!(scene.subjects().len(), told, "{:?}", scene.subjects());
+    }
+}
+
 #[tokio::test]
 async fn standing_targets_are_told_of_every_sweep() {
     let mut scene = Scene::of(|row| row.topics = Vec::new()).await;

@@ -108,6 +108,35 @@ fn a_sweep_that_is_resumed_counts_on_from_where_it_ended() {
 }
 
 #[test]
+fn the_cost_of_a_sweep_that_is_over_is_its_bills() {
+    let sweep = |status: &str| -> crate::rows::SweepRow {
+        serde_json::from_value(serde_json::json!({
+            "sweep_id": "a", "name": "s", "owner": "ann", "project": "ml", "status": status, "version": 1,
+            "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:spawn-sweep:x", "started_at": 1,
+            "planner_until": 0, "members": 1, "shards": 1, "lanes": [], "counts": crate::state::Counts::planned(1), "live": 0,
+            "live_in": {}, "ended_in": {}, "charged": 127, "billed": 127, "results_bucket": "r", "topics": [],
+            "cost": crate::rows::CostSoFar { accrued: MicroDollars(4_062), ..Default::default() },
+        }))
+        .unwrap()
+    };
+    // Spot that was looked at after a minute, and which EC2 took back in its first hour: only its volume is billed.
+    let id = Scope::Sweep(SweepId::from("a"));
+    let running = merge(&sweep("running"), 1, None, None).unwrap();
+    let first = next_pass(
+        &done(PassRow::default()),
+        std::slice::from_ref(&running),
+        10,
+    )
+    .unwrap();
+    assert_eq!(value(&first, Metric::CostUsd, &id), 4_062);
+    let mut over = sweep("completed");
+    over.version = 2;
+    let over = merge(&over, 2, Some(running), None).unwrap();
+    let second = next_pass(&done(first), &[over], 11).unwrap();
+    assert_eq!(value(&second, Metric::CostUsd, &id), 127 - 4_062);
+}
+
+#[test]
 fn more_live_sweeps_than_a_row_holds_are_told_to_be_left_out() {
     let many: Vec<RollupRow> = (0..6000)
         .map(|n| {

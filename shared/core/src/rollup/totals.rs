@@ -61,8 +61,12 @@ pub struct Totals {
     pub members: i64,
 }
 
-/// What a sweep has cost: as cost-guard last saw it, and never less than the bills of the instances that are gone.
+/// What a sweep has cost: as cost-guard last saw it, and never less than the bills of the instances that are gone. When it is over
+/// the bills are all there is: what was seen while it ran may not be billed at all, such as spot that EC2 took back early.
 fn cost_so_far(sweep: &SweepRow) -> MicroDollars {
+    if sweep.status.is_ended() {
+        return MicroDollars(sweep.billed);
+    }
     let accrued = sweep
         .cost
         .as_ref()
