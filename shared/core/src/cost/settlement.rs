@@ -44,7 +44,8 @@ pub struct Settlement {
     pub billed_s: u64,
     /// Instances that are not in any of the sums, because a price is missing, by type and region.
     pub unpriced: BTreeMap<String, u32>,
-    /// What all would have cost on demand to the end of their ttl; `None` when a price or a ttl is missing.
+    /// What all would have cost on demand to the end of their ttl, or did by their runs where that is more; `None` when a price or a ttl
+    /// is missing.
     pub on_demand_to_ttl: Option<MicroDollars>,
     /// What spot has saved against the price on demand for the same time.
     pub saved_by_spot: MicroDollars,
@@ -125,7 +126,9 @@ impl Settlement {
             .on_demand_history()
             .and_then(|history| bill(&history, at).ok())
             .map(|bill| bill.total);
-        let to_ttl = to_ttl(spent);
+        // Each start is billed for a minute at least, and a stopped instance's volume while its ttl stands still: an instance may
+        // cost more than one that runs to the end of its ttl. It has saved nothing then, which takes nothing from what others have.
+        let to_ttl = to_ttl(spent).map(|to_ttl| to_ttl.max(same_runs.unwrap_or_default()));
         if let Some(same_runs) = same_runs {
             add(
                 &mut self.saved_by_spot,

@@ -126,6 +126,29 @@ fn spot_that_ec2_takes_back_in_the_first_hour_gives_all_back() {
 }
 
 #[test]
+fn what_was_stopped_and_started_has_saved_nothing_and_not_less() {
+    let minute = HOUR / 60;
+    let short = Spent {
+        ttl_s: Some(60),
+        ..spent(Market::OnDemand)
+    };
+    let (running, _) = moved(&member(short), MemberState::Running, true, START);
+    let (stopped, _) = moved(&running, MemberState::Stopped, false, START + minute / 2);
+    let (again, _) = moved(&stopped, MemberState::Running, true, START + minute);
+    let (ended, _) = moved(
+        &again,
+        MemberState::Completed,
+        false,
+        START + 2 * minute - 1,
+    );
+    let settled = settle(&[ended], &Changes::new(), START + HOUR).unwrap();
+    // Two runs are billed with a minute each, one of which the ttl holds for.
+    assert_eq!(settled.total.0, 22_667);
+    assert_eq!(settled.saved_by_early_end.0, 0);
+    assert_eq!(settled.on_demand_to_ttl, Some(settled.total));
+}
+
+#[test]
 fn one_that_was_never_seen_running_is_billed_from_its_launch() {
     let member = member(spent(Market::OnDemand));
     let (_, release) = moved(&member, MemberState::Failed, false, START + HOUR);
@@ -328,6 +351,7 @@ proptest! {
         let parts = settled.instances_cost.0 + settled.volumes_cost.0 + settled.addresses_cost.0;
         prop_assert_eq!(parts, settled.total.0);
         let saved = settled.saved_by_spot.0 + settled.saved_by_early_end.0;
+        prop_assert!(settled.saved_by_early_end.0 >= 0);
         prop_assert_eq!(settled.on_demand_to_ttl.unwrap().0, settled.total.0 + saved);
     }
 }
