@@ -61,6 +61,8 @@ pub enum Outcome {
     NoTtl,
     /// Its time ends later than asked for already.
     HadMoreTime,
+    /// A budget has no room for what was asked: nothing was done.
+    NoRoom,
     /// EC2 has no capacity to start its instance.
     NoCapacity,
     /// EC2 refuses.
@@ -98,6 +100,7 @@ impl Outcome {
             | Self::Starting
             | Self::Extended
             | Self::Replaced
+            | Self::NoRoom
             | Self::Refused => None,
         }
     }

@@ -28,7 +28,7 @@ pub use again::{
     AGAIN_MEMBERS_MAX, Replacement, is_resumed, lane_again, lanes_to_launch, launch_again,
     plan_again, reopen, replace_ended, replacement, resumable,
 };
-pub use extend::{ExtendedRow, extended, extension_block, extension_key};
+pub use extend::{ExtendedRow, extended, extension_block, extension_key, reserve_longer};
 pub use find::{Found, account_of, all_members, find};
 pub use input::{Extension, MemberName, Request, Target, parse};
 pub use list::{ListRequest, list, parse_list};
