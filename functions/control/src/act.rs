@@ -45,13 +45,27 @@ where
     let request = asked.request()?;
     let found = control::find(ports.ledger, &request.target, asked.account()).await?;
     // Asked again: the sweep may have been drained, or have ended, since the request was admitted.
-    if let Way::Nothing(words) = control::admit(&request, &found)?
-        && request.control != Control::Replace
-    {
-        tracing::info!(words, "nothing is left to do");
-        return Ok(answer(&place.lane.place(), false, &Outcomes::default()));
-    }
     let here = place.lane.place();
+    let asked_at = asked.at()?;
+    let replaced = match request.control {
+        Control::Replace => {
+            replace::asked_tries(asked, &found.sweep, asked_at, ports.ledger).await?
+        }
+        _ => BTreeMap::new(),
+    };
+    match control::admit(&request, &found) {
+        Ok(Way::Nothing(words)) if request.control != Control::Replace => {
+            tracing::info!(words, "nothing is left to do");
+            return Ok(answer(&here, false, &Outcomes::default()));
+        }
+        // The instance may be gone already: what became of its member is an outcome, not a refusal.
+        Err(FunctionError::NotAllowed(words)) if request.control == Control::Replace => {
+            let members = found.members.unwrap_or_default();
+            let outcomes = replace::too_late(&members, &replaced, &words);
+            return Ok(answer(&here, false, &outcomes));
+        }
+        admitted => drop(admitted?),
+    }
     let members = match found.members {
         Some(members) => members,
         None => control::all_members(ports.ledger, &found.sweep).await?,
@@ -70,13 +84,6 @@ where
         // What is on its way is stopped when it is there.
         waiting += lanes_in_flight(&found.sweep, ports.ledger, now).await?;
     }
-    let asked_at = asked.at()?;
-    let replaced = match request.control {
-        Control::Replace => {
-            replace::asked_tries(asked, &found.sweep, asked_at, ports.ledger).await?
-        }
-        _ => BTreeMap::new(),
-    };
     let ec2 = ports.ec2.of(here.account);
     let shown = shown(&ec2, &here.region, &instance_ids(&members)).await?;
     let shown: BTreeMap<&InstanceArn, &ShownInstance> =
@@ -87,6 +94,17 @@ where
         let decision = if request.control == Control::Replace {
             let asked_try = replaced.get(&member.index).copied().unwrap_or(0);
             let next = control::replacement(&request, member, asked_try, instance.copied());
+            let ends_or_plans = matches!(
+                next,
+                Replacement::Instance(Step::Call, _) | Replacement::PlanAgain
+            );
+            if ends_or_plans
+                && let Some(words) =
+                    replace::no_room(&found.sweep, member, ports.ledger, now).await?
+            {
+                outcomes.add(member.index, Outcome::NoRoom, Some(words));
+                continue;
+            }
             match next {
                 Replacement::Instance(step, outcome) => Decision { step, outcome },
                 Replacement::PlanAgain => replace::plan_again(member, ports.ledger).await?,

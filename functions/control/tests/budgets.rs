@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{HOUR, LANE, SPOT, deadlines, outcomes, run, running_of, whole};
+use common::{HOUR, LANE, NOW, SPOT, deadlines, outcomes, run, running_of, whole};
 use serde_json::json;
 use simulation::{COMMITMENT, World, sweep};
 use spawn_core::budget::{BudgetRow, Period, PeriodRow, Scope, budget_pk};
@@ -17,6 +17,7 @@ use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::money::MicroDollars;
 use spawn_core::ports::InstanceState;
 use spawn_core::rows::SweepRow;
+use spawn_core::state::SweepStatus;
 use spawn_core::track;
 
 /// What ten hours more of an instance of the world cost at the most: machine, address, and 8 GiB in the shortest month.
@@ -35,7 +36,7 @@ fn budgeted(lane: &str, budget: Option<i64>) -> SweepRow {
 /// A sweep of four members that run, of whose owner a day has this budget.
 async fn with_owners_day(lane: &str, limit: i64) -> World {
     let mut row = budgeted(lane, None);
-    row.status = spawn_core::state::SweepStatus::Running;
+    row.status = SweepStatus::Running;
     let world = World::new(&row).await;
     set_owners_day(&world, limit).await;
     common::launched(&world).await;
@@ -209,4 +210,76 @@ async fn extensions_at_once_pass_no_budget_together() {
     }
     assert_eq!(world.sweep().await.charged, budget);
     assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_member_is_not_replaced_when_no_budget_has_room_for_another_instance() {
+    for (of_sweep, of_day) in [(Some(LAUNCHED), None), (None, Some(LAUNCHED))] {
+        let mut row = budgeted(LANE, of_sweep);
+        row.status = SweepStatus::Running;
+        let world = World::new(&row).await;
+        if let Some(limit) = of_day {
+            set_owners_day(&world, limit).await;
+        }
+        let instances = common::launched(&world).await;
+        let before = world.members().await;
+        let member = whole(&world, &json!({"member": 1}));
+        let output = run(&world, "replace", member, "a").await.unwrap();
+        assert_eq!(outcomes(&output), ["no_room 1"]);
+        // A minute at least is billed of the one that would be ended.
+        let because = output["outcome"][0]["because"].as_str().unwrap();
+        assert!(
+            because.contains("has no room for $2.00 more: $6.00"),
+            "{because}"
+        );
+        assert!(
+            because.contains("once the present instance is gone"),
+            "{because}"
+        );
+        assert_eq!(world.members().await[1].reaping, before[1].reaping);
+        assert!(
+            world
+                .cloud
+                .instances()
+                .iter()
+                .all(|one| !one.state.is_ending())
+        );
+        // When others have ended there is room, and a member that failed is planned again by the same rule.
+        for arn in &instances[2..] {
+            see(&world, arn, InstanceState::Running, 10_000).await;
+            world.cloud.put(arn, InstanceState::Terminated, None);
+            see(&world, arn, InstanceState::Terminated, 70_000).await;
+        }
+        let ended = world.members().await;
+        let ended = ended.iter().find(|m| m.state.is_ended()).unwrap().index;
+        for (member, name) in [(ended, "b"), (0, "c"), (1, "d")] {
+            let input = whole(&world, &json!({"member": member}));
+            let output = run(&world, "replace", input, name).await.unwrap();
+            let expected = format!("replaced {member}");
+            assert_eq!(outcomes(&output), [expected]);
+        }
+        assert_eq!(world.violations().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_whose_sweep_is_drained_meanwhile_is_an_outcome_and_no_refusal() {
+    let (world, _) = running_of(budgeted(LANE, None)).await;
+    let input = whole(&world, &json!({"member": 1}));
+    let asked = common::asked("replace", &input, "a");
+    common::call(&world, json!({"check": asked}), NOW)
+        .await
+        .unwrap();
+    let act = json!({"act": {"asked": asked, "lane": LANE}});
+    let answer = common::call(&world, act.clone(), NOW).await.unwrap();
+    assert_eq!(answer["settled"], false);
+    let mut row = world.sweep().await;
+    row.status = SweepStatus::Draining;
+    let rows = vec![row.row().unwrap()];
+    world.ledger.put_all(rows).await.unwrap();
+    let answer = common::call(&world, act, NOW).await.unwrap();
+    assert_eq!(answer["settled"], true);
+    assert_eq!(answer["outcomes"][0]["outcome"], "not_replaced");
+    let error = answer["outcomes"][0]["error"].as_str().unwrap();
+    assert!(error.contains("draining"), "{error}");
 }

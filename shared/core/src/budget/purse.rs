@@ -1,5 +1,5 @@
-//! Room for more of an instance that runs already: when its time is extended, the rest of it must fit the budgets that it was
-//! launched under.
+//! Room for more of what runs already: when the time of an instance is extended, the rest of it must fit the budgets that it was
+//! launched under; and another instance in its stead must fit what the first one gives back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +51,35 @@ impl Purse {
             standing,
             charges: Charges::default(),
         })
+    }
+
+    /// The budgets that a launch of `sweep` counts against.
+    #[must_use]
+    pub fn of(sweep: &SweepRow, standing: &[Standing]) -> Self {
+        let standing = standing
+            .iter()
+            .map(|one| (one.charged_to(), Some(one.clone())));
+        Self {
+            sweep: sweep.clone(),
+            standing: standing.collect(),
+            charges: Charges::default(),
+        }
+    }
+
+    /// The keys of the periods.
+    #[must_use]
+    pub fn periods(&self) -> Vec<String> {
+        self.standing.keys().cloned().collect()
+    }
+
+    /// Counts on `amount` to come back to the sweep and to these periods. Nothing of it is written.
+    pub fn expect_back(&mut self, amount: MicroDollars, charged_to: &[String]) {
+        self.sweep.charged = self.sweep.charged.saturating_sub(amount.0);
+        for key in charged_to {
+            if let Some(Some(one)) = self.standing.get_mut(key) {
+                one.period.charged = one.period.charged.saturating_sub(amount.0);
+            }
+        }
     }
 
     /// The first budget that limits what is charged to the sweep and to these periods; `None`: nothing does.

@@ -26,7 +26,7 @@ pub use act::{Decision, Group, Outcome, Outcomes, Step, decide};
 pub use admit::{Way, admit};
 pub use again::{
     AGAIN_MEMBERS_MAX, Replacement, is_resumed, lane_again, lanes_to_launch, launch_again,
-    plan_again, reopen, replace_ended, replacement, resumable,
+    no_room_for_another, plan_again, reopen, replace_ended, replacement, resumable,
 };
 pub use extend::{ExtendedRow, extended, extension_block, extension_key, reserve_longer};
 pub use find::{Found, account_of, all_members, find};
