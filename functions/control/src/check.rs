@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use spawn_core::control::{self, Control, ControlRow, Found, Request, Target, Way};
+use spawn_core::control::{self, Control, ControlRow, Found, Later, Request, Target, Way};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::{Condition, Ledger, LedgerError, Versioned as _, Write, path};
 use spawn_core::ports::{InAccounts, PROTECT_TAG, ShowInstances, WakeExecutions};
+use spawn_core::ranges::Indices;
 use spawn_core::rows::{Drain, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::{drain, track};
 
 use crate::{Asked, Ports};
+
+/// How often the hold of a sweep is looked at again because another one was asked for meanwhile.
+const HOLDS_MAX: usize = 8;
 
 /// Checks a request and records it. A sweep that is to be drained is marked at once: from here on nothing of it is launched,
 /// whatever becomes of the machine.
@@ -37,7 +41,7 @@ where
         let members = control::all_members(ports.ledger, &found.sweep).await?;
         resumed = Some(control::resumable(&found.sweep, &members)?);
     }
-    record(&request, &found, asked, ports.ledger).await?;
+    record(&request, &found, &way, asked, ports.ledger).await?;
     tracing::info!(%sweep_id, control = %request.control, target = %request.target, "control was asked for");
     let reason = reason(&request);
     let (way, places, nothing) = match way {
@@ -51,7 +55,7 @@ where
             ("drain", Vec::new(), None)
         }
         Way::Places => {
-            hold(&request, sweep_id, ports).await?;
+            hold(&request, sweep_id, asked, ports).await?;
             ("places", places(&found), None)
         }
         Way::Resume => ("resume", Vec::new(), None),
@@ -72,6 +76,7 @@ where
 async fn hold<L, E, W>(
     request: &Request,
     sweep_id: &SweepId,
+    asked: &Asked,
     ports: &Ports<'_, L, E, W>,
 ) -> Result<(), FunctionError>
 where
@@ -81,38 +86,58 @@ where
     if !matches!(request.target, Target::Sweep(_)) {
         return Ok(());
     }
+    let mut asked_for = (request.control, reason(request));
     let stopped = path(&["stopped"]);
-    let (set, remove) = match request.control {
-        Control::Stop => (vec![(stopped, Value::from(reason(request)))], Vec::new()),
-        Control::Start => (Vec::new(), vec![stopped]),
-        _ => return Ok(()),
-    };
-    let live = [SweepStatus::Launching, SweepStatus::Running];
-    let live = live.iter().map(|status| Value::from(status.as_str()));
-    let write = Write::Update {
-        key: sweep_key(sweep_id),
-        set,
-        remove,
-        add: Vec::new(),
-        when: vec![Condition::In(path(&["status"]), live.collect())],
-    };
-    match ports.ledger.commit(vec![write]).await {
-        Ok(()) => track::wake(ports.ledger, ports.executions, sweep_id).await,
-        // It drains or is over: nothing of it is launched anyway.
-        Err(LedgerError::Condition { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+    // Of several the last one holds, whichever is carried out last: one that came meanwhile is seen at the second look.
+    for _ in 0..HOLDS_MAX {
+        let arn = &asked.execution_arn;
+        let later = Later::than(ports.ledger, sweep_id, asked.at()?, arn).await?;
+        if let Some(last) = later.last_hold() {
+            asked_for = (last.control, words(last.control, last.reason.as_deref()));
+        }
+        let (set, remove) = match asked_for.0 {
+            Control::Stop => {
+                let reason = Value::from(asked_for.1.as_str());
+                (vec![(stopped.clone(), reason)], Vec::new())
+            }
+            Control::Start => (Vec::new(), vec![stopped.clone()]),
+            _ => return Ok(()),
+        };
+        let live = [SweepStatus::Launching, SweepStatus::Running];
+        let live = live.iter().map(|status| Value::from(status.as_str()));
+        let write = Write::Update {
+            key: sweep_key(sweep_id),
+            set,
+            remove,
+            add: Vec::new(),
+            when: vec![Condition::In(path(&["status"]), live.collect())],
+        };
+        match ports.ledger.commit(vec![write]).await {
+            Ok(()) => track::wake(ports.ledger, ports.executions, sweep_id).await?,
+            // It drains or is over: nothing of it is launched anyway.
+            Err(LedgerError::Condition { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if Later::than(ports.ledger, sweep_id, asked.at()?, arn).await? == later {
+            return Ok(());
+        }
     }
+    Ok(())
 }
 
 /// Why a sweep is drained or a member ended, in its row.
-pub(crate) fn reason(request: &Request) -> String {
-    let what = match request.control {
+fn reason(request: &Request) -> String {
+    words(request.control, request.reason.as_deref())
+}
+
+fn words(control: Control, reason: Option<&str>) -> String {
+    let what = match control {
         Control::Cancel => "cancelled by hand",
         Control::Replace => "replaced by hand",
         Control::Stop => "stopped by hand",
         _ => "terminated by hand",
     };
-    match &request.reason {
+    match reason {
         Some(reason) => format!("{what}: {reason}"),
         None => what.to_owned(),
     }
@@ -135,11 +160,21 @@ fn places(found: &Found) -> Vec<LaneId> {
 async fn record(
     request: &Request,
     found: &Found,
+    way: &Way,
     asked: &Asked,
     ledger: &impl Ledger,
 ) -> Result<(), FunctionError> {
     let sweep_id = found.sweep.sweep_id.clone();
     let mut row = ControlRow::asked(request, sweep_id, &asked.execution_arn, asked.at()?);
+    let members = |found: &Found| {
+        let members = found.members.as_ref()?.iter();
+        Some(members.map(|member| member.index).collect())
+    };
+    // What does nothing goes before no other.
+    row.members = match way {
+        Way::Nothing(_) => Some(Indices::default()),
+        Way::Drain | Way::Places | Way::Resume => members(found),
+    };
     if request.control == Control::Replace {
         let members = found.members.iter().flatten();
         row.replaces = members.map(|m| (m.index, m.try_number())).collect();

@@ -5,6 +5,7 @@
 //! is left to do.
 
 mod act;
+mod call;
 mod check;
 mod extend;
 mod note;

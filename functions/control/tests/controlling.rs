@@ -385,7 +385,7 @@ async fn a_control_that_died_anywhere_comes_to_the_same_end() {
         ("extend", json!({"by": "1h"})),
         ("replace", json!({"member": 1})),
     ] {
-        for (call, name) in (0..30).flat_map(|call| [(call, "a"), (call, "b")]) {
+        for (call, name) in (0..45).flat_map(|call| [(call, "a"), (call, "b")]) {
             for when in [When::Before, When::After] {
                 let (world, _) = running(LANE).await;
                 let input = whole(&world, &more);

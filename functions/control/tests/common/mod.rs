@@ -11,6 +11,7 @@
 use control::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{World, sweep};
+use spawn_core::clock;
 use spawn_core::control::ControlRow;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
@@ -25,14 +26,16 @@ pub const START: &str = "1970-01-01T00:00:05Z";
 pub const NOW: u64 = 6_000;
 pub const HOUR: u64 = 3_600_000;
 
-/// A request by the execution `name`.
+/// A request by the execution `name`: of two executions the one whose name comes later was started later.
 pub fn asked(control: &str, input: &Value, name: &str) -> Value {
+    let after_a = u64::from(name.as_bytes()[0] - b'a');
+    let started_at = clock::parse_iso(START).unwrap() + after_a;
     let machine = format!("arn:aws:states:us-east-1:000000000000:execution:spawn-{control}");
     json!({
         "control": control,
         "input": input,
         "execution_arn": format!("{machine}:{name}"),
-        "started_at": START,
+        "started_at": clock::format_iso(started_at),
     })
 }
 

@@ -67,6 +67,10 @@ pub enum Outcome {
     NoCapacity,
     /// EC2 refuses.
     Refused,
+    /// A later control of it goes before, and this one had not come to its end.
+    Superseded,
+    /// EC2 did it, and somebody has undone it since.
+    Undone,
 }
 
 impl Outcome {
@@ -91,6 +95,10 @@ impl Outcome {
             Self::NotReplaced => {
                 Some("its sweep launches nothing more: it was drained, held, stopped, or is over")
             }
+            Self::Superseded => Some("a later control of it goes before"),
+            Self::Undone => Some(
+                "EC2 was asked, and the instance is as it was before: somebody else has started or stopped it since",
+            ),
             Self::HadCompleted => Some("its program had ended well: there is nothing to do again"),
             Self::Terminated
             | Self::Terminating
@@ -116,13 +124,14 @@ pub struct Decision {
 }
 
 /// Decides about a member whose instance EC2 shows as `shown` (`None`: it shows none), for a request that was made at
-/// `asked_at` (ms since 1970).
+/// `asked_at` (ms since 1970) and has, or has not, asked EC2 for it by now.
 #[must_use]
 pub fn decide(
     request: &Request,
     member: &MemberRow,
     shown: Option<&ShownInstance>,
     asked_at: u64,
+    was_called: bool,
 ) -> Decision {
     let decision = |step, outcome| Decision { step, outcome };
     if member.instance.is_none() {
@@ -135,10 +144,12 @@ pub fn decide(
         };
         return decision(Step::Done, outcome);
     }
-    let is_ours = member
-        .reaping
-        .as_ref()
-        .is_some_and(|reaping| reaping.at >= asked_at);
+    // A member that had ended before keeps the reason of that; its instance was left, and is ended by this control.
+    let is_ours = was_called
+        || member
+            .reaping
+            .as_ref()
+            .is_some_and(|reaping| reaping.at >= asked_at);
     let gone = match request.control {
         Control::Terminate if is_ours => Outcome::Terminated,
         _ => Outcome::HadEnded,
@@ -328,6 +339,7 @@ mod tests {
                 &member(),
                 Some(&shown(state, market)),
                 5,
+                false,
             );
             assert_eq!(
                 decided,
@@ -347,6 +359,7 @@ mod tests {
                 &member(),
                 Some(&instance),
                 5,
+                false,
             )
         };
         assert_eq!(decided(false).outcome, Outcome::Protected);
@@ -363,15 +376,18 @@ mod tests {
                 note: None,
                 at,
             });
-            let decided = decide(&request(Control::Terminate, false), &member, Some(&gone), 5);
+            let asked = request(Control::Terminate, false);
+            let decided = decide(&asked, &member, Some(&gone), 5, false);
             assert_eq!(decided.outcome, outcome);
+            let decided = decide(&asked, &member, Some(&gone), 5, true);
+            assert_eq!(decided.outcome, Outcome::Terminated);
         }
     }
 
     #[test]
     fn an_instance_that_ec2_does_not_show_yet_is_not_forgotten() {
         let decided =
-            |control, member: &MemberRow| decide(&request(control, false), member, None, 5);
+            |control, member: &MemberRow| decide(&request(control, false), member, None, 5, false);
         assert_eq!(decided(Control::Terminate, &member()).step, Step::Call);
         assert_eq!(decided(Control::Stop, &member()).step, Step::Wait);
         let mut ended = member();
