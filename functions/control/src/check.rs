@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use spawn_core::account::Place;
 use spawn_core::control::{self, Control, ControlRow, Found, Later, Request, Target, Way};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
@@ -32,7 +33,8 @@ where
     let request = asked.request()?;
     let found = control::find(ports.ledger, &request.target, asked.account()).await?;
     let way = control::admit(&request, &found)?;
-    if way == Way::Drain && request.control == Control::Terminate {
+    // One that drains already is past that; only what may still be in its way is taken away.
+    if way == Way::Drain && (request.force || found.sweep.status != SweepStatus::Draining) {
         heed_protection(&request, &found, ports).await?;
     }
     let sweep_id = &found.sweep.sweep_id;
@@ -189,7 +191,7 @@ async fn record(
 const PROTECTED_SHOWN: usize = 20;
 
 /// Refuses to end a sweep of which instances are protected, unless that is forced: then their protection is taken away, so
-/// that the drain ends them, too.
+/// that passes of the reaper end what the drain leaves. A place that does not answer keeps a drain that is forced from nothing.
 async fn heed_protection<L, E, W>(
     request: &Request,
     found: &Found,
@@ -204,17 +206,13 @@ where
     for lane in places(found) {
         let place = lane.place();
         let ids = crate::act::instance_ids(members.iter().filter(|m| m.lane.place() == place));
-        let ec2 = ports.ec2.of(place.account);
-        let shown = crate::act::shown(&ec2, &place.region, &ids).await?;
-        let ids: Vec<String> = shown
-            .into_iter()
-            .filter(|one| one.protected && !one.instance.state.is_ending())
-            .map(|one| one.instance.arn.instance_id)
-            .collect();
-        if request.force && !ids.is_empty() {
-            ec2.unprotect(&place.region, &ids).await?;
+        match protected_in(&place, &ids, request.force, ports).await {
+            Ok(ids) => protected.extend(ids),
+            Err(error) if request.force => {
+                tracing::warn!(%place, %error, "what is protected there is not known; it is drained all the same");
+            }
+            Err(error) => return Err(error),
         }
-        protected.extend(ids);
     }
     if request.force || protected.is_empty() {
         return Ok(());
@@ -222,8 +220,33 @@ where
     let count = protected.len();
     protected.truncate(PROTECTED_SHOWN);
     Err(FunctionError::NotAllowed(format!(
-        "spawn-terminate was not begun: {count} of the sweep's instances bear the tag {PROTECT_TAG}: {}; take the tag away, \
+        "spawn-{} was not begun: {count} of the sweep's instances bear the tag {PROTECT_TAG}: {}; take the tag away, \
          or ask with \"force\": true",
+        request.control,
         protected.join(", ")
     )))
+}
+
+/// The instances of these that are protected and live; by force they are not protected any more.
+async fn protected_in<L, E, W>(
+    place: &Place,
+    ids: &[String],
+    force: bool,
+    ports: &Ports<'_, L, E, W>,
+) -> Result<Vec<String>, FunctionError>
+where
+    L: Ledger,
+    E: InAccounts + ShowInstances,
+{
+    let ec2 = ports.ec2.of(place.account);
+    let shown = crate::act::shown(&ec2, &place.region, ids).await?;
+    let ids: Vec<String> = shown
+        .into_iter()
+        .filter(|one| one.protected && !one.instance.state.is_ending())
+        .map(|one| one.instance.arn.instance_id)
+        .collect();
+    if force && !ids.is_empty() {
+        ec2.unprotect(&place.region, &ids).await?;
+    }
+    Ok(ids)
 }

@@ -83,14 +83,44 @@ async fn a_protected_instance_is_ended_by_force_only() {
 }
 
 #[tokio::test]
-async fn a_sweep_with_protected_instances_is_drained_by_force_without_their_protection() {
-    let (world, instances) = running(LANE).await;
-    world.cloud.protect(&instances[1]);
-    let plan = check(&world, "terminate", json!({"force": true}), "a").await;
-    assert_eq!(plan["way"], "drain");
-    assert!(!world.cloud.is_protected(&instances[1]));
-    let reason = world.sweep().await.drain.unwrap().reason;
-    assert_eq!(reason, "terminated by hand");
+async fn a_sweep_with_protected_instances_is_drained_by_force_only() {
+    for (control, reason) in [
+        ("terminate", "terminated by hand"),
+        ("cancel", "cancelled by hand"),
+    ] {
+        let (world, instances) = running(LANE).await;
+        world.cloud.protect(&instances[1]);
+        let error = run(&world, control, whole(&world, &json!({})), "a").await;
+        let error = error.unwrap_err();
+        assert_eq!(error.error_type(), "NotAllowed");
+        let words = error.to_string();
+        let begins = format!("spawn-{control} was not begun: 1 of the sweep's instances");
+        assert!(words.contains(&begins), "{words}");
+        assert!(words.contains(&instances[1].instance_id), "{words}");
+        assert_eq!(world.sweep().await.status, SweepStatus::Running);
+        assert_eq!(controls(&world).await, []);
+        assert!(world.cloud.is_protected(&instances[1]));
+        let plan = check(&world, control, json!({"force": true}), "b").await;
+        assert_eq!(plan["way"], "drain");
+        assert!(!world.cloud.is_protected(&instances[1]));
+        assert_eq!(world.sweep().await.drain.unwrap().reason, reason);
+        // One that drains already does so whatever is protected.
+        world.cloud.protect(&instances[2]);
+        let plan = check(&world, control, json!({}), "c").await;
+        assert_eq!(plan["way"], "drain");
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_does_not_answer_keeps_no_forced_drain_from_beginning() {
+    let (world, _) = running(LANE).await;
+    let place = world.sweep().await.lanes[0].place();
+    world.cloud.reach(place, false);
+    let error = run(&world, "cancel", whole(&world, &json!({})), "a").await;
+    assert_eq!(error.unwrap_err().error_type(), "Spawn.Transient");
+    assert_eq!(world.sweep().await.status, SweepStatus::Running);
+    check(&world, "cancel", json!({"force": true}), "b").await;
+    assert_eq!(world.sweep().await.status, SweepStatus::Draining);
 }
 
 #[tokio::test]
