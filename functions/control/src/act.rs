@@ -13,14 +13,15 @@ use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{self, Ledger};
 use spawn_core::lifecycle::Sighting;
 use spawn_core::ports::{
-    EndInstances, InAccounts, ShowInstances, ShownInstance, StartInstances, StopInstances,
-    WakeExecutions,
+    EndInstances, InAccounts, InstanceState, ShowInstances, ShownInstance, StartInstances,
+    StopInstances, WakeExecutions,
 };
 use spawn_core::region::Region;
 use spawn_core::rows::{LaneRow, MemberRow, SweepRow, sweep_pk};
+use spawn_core::state::MemberState;
 use spawn_core::track;
 
-use crate::{InPlace, Ports, call, extend, replace};
+use crate::{InPlace, Ports, call, extend, replace, slots};
 
 /// Seconds between two looks at what EC2 is doing.
 const LOOK_AGAIN_S: u64 = 2;
@@ -150,10 +151,32 @@ where
             call::end_for_good(&request, asked_at, member, ports.ledger).await?;
         }
     }
+    if request.control == Control::Start {
+        // A stop that the ledger does not know of has a slot still; what it does know is no news, and would give one back.
+        let known = members.iter().filter(|m| m.state == MemberState::Stopped);
+        let known: BTreeSet<&InstanceArn> = known.flat_map(|m| &m.instance).collect();
+        let is_news = |one: &&ShownInstance| is_stopped(one) && !known.contains(&one.instance.arn);
+        let news = shown
+            .values()
+            .copied()
+            .filter(is_news)
+            .map(|one| Sighting::of_state(&one.instance));
+        track::apply(ports.ledger, &news.collect::<Vec<_>>(), now).await?;
+        let wanting = calls.iter().map(|(member, _)| member);
+        let without = slots::take(sweep_id, wanting, ports.ledger).await?;
+        calls.retain(|(member, _)| !without.contains(&member.index));
+        for index in without {
+            outcomes.add(index, Outcome::NoSlot, None);
+        }
+    }
     let done = call::carry_out(&request, asked_at, &calls, &ec2, &here.region, ports).await?;
     let refused = calls.iter().map(|(member, _)| member);
     let refused = refused.filter(|member| done.refused.contains_key(&member.index));
-    call::withdraw(refused.chain(given_up), asked_at, ports.ledger).await?;
+    let left: Vec<&MemberRow> = refused.chain(given_up).collect();
+    match request.control {
+        Control::Start => slots::give_back(left, ports.ledger).await?,
+        _ => call::withdraw(left.into_iter(), asked_at, ports.ledger).await?,
+    }
     call::note(called, &done, now, ports.ledger).await?;
     for (member, outcome) in &calls {
         match done.refused.get(&member.index) {
@@ -165,11 +188,16 @@ where
     let waits = waiting > 0 || calls.len() > done.refused.len();
     let sightings: Vec<Sighting> = shown
         .into_values()
+        .filter(|one| request.control != Control::Start || !is_stopped(one))
         .map(|one| Sighting::of_state(&one.instance))
         .collect();
     track::apply(ports.ledger, &sightings, now).await?;
     track::wake(ports.ledger, ports.executions, &found.sweep.sweep_id).await?;
     Ok(answer(&here, waits, &outcomes))
+}
+
+fn is_stopped(shown: &ShownInstance) -> bool {
+    shown.instance.state == InstanceState::Stopped
 }
 
 /// What came of members whose sweep a later control has ended.

@@ -14,7 +14,7 @@ use spawn_core::rows::{Drain, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::{drain, track};
 
-use crate::{Asked, Ports};
+use crate::{Asked, Ports, slots};
 
 /// How often the hold of a sweep is looked at again because another one was asked for meanwhile.
 const HOLDS_MAX: usize = 8;
@@ -57,6 +57,11 @@ where
             ("drain", Vec::new(), None)
         }
         Way::Places => {
+            if request.control == Control::Start && matches!(request.target, Target::Sweep(_)) {
+                // Before its lanes may launch again: what was stopped goes before what was never launched.
+                let members = control::all_members(ports.ledger, &found.sweep).await?;
+                slots::take(sweep_id, &members, ports.ledger).await?;
+            }
             hold(&request, sweep_id, asked, ports).await?;
             ("places", places(&found), None)
         }

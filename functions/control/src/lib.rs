@@ -10,6 +10,7 @@ mod check;
 mod extend;
 mod note;
 mod replace;
+mod slots;
 
 use serde::Deserialize;
 use serde_json::Value;

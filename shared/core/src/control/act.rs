@@ -65,6 +65,8 @@ pub enum Outcome {
     NoRoom,
     /// EC2 has no capacity to start its instance.
     NoCapacity,
+    /// Its sweep may have no more instances at a time: its instance stays stopped.
+    NoSlot,
     /// EC2 refuses.
     Refused,
     /// A later control of it goes before, and this one had not come to its end.
@@ -90,6 +92,9 @@ impl Outcome {
                 Some("it has no ttl: nothing ends it but its own end, a drain or spawn-terminate")
             }
             Self::NoCapacity => Some("it stays stopped: start it again later"),
+            Self::NoSlot => Some(
+                "max_concurrent, or a region's, has no slot free: it stays stopped; start it again when another one has ended",
+            ),
             Self::HadMoreTime => Some("its time ends later than that already"),
             Self::HadEnded => Some("its instance was gone already"),
             Self::NotReplaced => {
