@@ -407,6 +407,21 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_are_called_as_the_guide_says() {
+        let named = [
+            (Outcome::HadMoreTime, "had_more_time"),
+            (Outcome::NoTtl, "no_ttl"),
+            (Outcome::NoRoom, "no_room"),
+            (Outcome::NoSlot, "no_slot"),
+            (Outcome::Superseded, "superseded"),
+            (Outcome::Undone, "undone"),
+        ];
+        for (outcome, name) in named {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), name);
+        }
+    }
+
+    #[test]
     fn members_are_told_in_groups() {
         let mut outcomes = Outcomes::default();
         for index in [3, 0, 1, 2] {
