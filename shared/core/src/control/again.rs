@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::act::{Outcome, Step};
+use super::act::Step;
 use super::input::Request;
+use super::outcome::Outcome;
 use crate::budget::{Purse, Standing};
 use crate::cost::{EndedBy, Run, Spent};
 use crate::errors::FunctionError;

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::act::{Group, Outcome};
 use super::input::Extension;
+use super::outcome::{Group, Outcome};
 use crate::budget::{NoRoom, Purse};
 use crate::cost::{Commitment, Spent, commitment};
 use crate::ids::{ClientToken, Market, SweepId};

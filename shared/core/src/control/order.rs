@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::act::{Decision, Group, Outcome, Step};
+use super::act::{Decision, Step};
 use super::name::Control;
+use super::outcome::{Group, Outcome};
 use super::record::{ControlRow, control_key};
 use crate::account::Place;
 use crate::ids::{ClientToken, SweepId};
