@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use spawn_core::control::{self, Control, ControlRow, Found, Request, Target, Way};
+use spawn_core::account::Place;
+use spawn_core::control::{self, Control, ControlRow, Found, Later, Request, Target, Way};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{LaneId, SweepId};
 use spawn_core::ledger::{Condition, Ledger, LedgerError, Versioned as _, Write, path};
 use spawn_core::ports::{InAccounts, PROTECT_TAG, ShowInstances, WakeExecutions};
+use spawn_core::ranges::Indices;
 use spawn_core::rows::{Drain, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::{drain, track};
 
-use crate::{Asked, Ports};
+use crate::{Asked, Ports, slots};
+
+/// How often the hold of a sweep is looked at again because another one was asked for meanwhile.
+const HOLDS_MAX: usize = 8;
 
 /// Checks a request and records it. A sweep that is to be drained is marked at once: from here on nothing of it is launched,
 /// whatever becomes of the machine.
@@ -28,7 +33,8 @@ where
     let request = asked.request()?;
     let found = control::find(ports.ledger, &request.target, asked.account()).await?;
     let way = control::admit(&request, &found)?;
-    if way == Way::Drain && request.control == Control::Terminate {
+    // One that drains already is past that; only what may still be in its way is taken away.
+    if way == Way::Drain && (request.force || found.sweep.status != SweepStatus::Draining) {
         heed_protection(&request, &found, ports).await?;
     }
     let sweep_id = &found.sweep.sweep_id;
@@ -37,7 +43,7 @@ where
         let members = control::all_members(ports.ledger, &found.sweep).await?;
         resumed = Some(control::resumable(&found.sweep, &members)?);
     }
-    record(&request, &found, asked, ports.ledger).await?;
+    record(&request, &found, &way, asked, ports.ledger).await?;
     tracing::info!(%sweep_id, control = %request.control, target = %request.target, "control was asked for");
     let reason = reason(&request);
     let (way, places, nothing) = match way {
@@ -51,7 +57,12 @@ where
             ("drain", Vec::new(), None)
         }
         Way::Places => {
-            hold(&request, sweep_id, ports).await?;
+            if request.control == Control::Start && matches!(request.target, Target::Sweep(_)) {
+                // Before its lanes may launch again: what was stopped goes before what was never launched.
+                let members = control::all_members(ports.ledger, &found.sweep).await?;
+                slots::take(sweep_id, &members, ports.ledger).await?;
+            }
+            hold(&request, sweep_id, asked, ports).await?;
             ("places", places(&found), None)
         }
         Way::Resume => ("resume", Vec::new(), None),
@@ -72,6 +83,7 @@ where
 async fn hold<L, E, W>(
     request: &Request,
     sweep_id: &SweepId,
+    asked: &Asked,
     ports: &Ports<'_, L, E, W>,
 ) -> Result<(), FunctionError>
 where
@@ -81,38 +93,58 @@ where
     if !matches!(request.target, Target::Sweep(_)) {
         return Ok(());
     }
+    let mut asked_for = (request.control, reason(request));
     let stopped = path(&["stopped"]);
-    let (set, remove) = match request.control {
-        Control::Stop => (vec![(stopped, Value::from(reason(request)))], Vec::new()),
-        Control::Start => (Vec::new(), vec![stopped]),
-        _ => return Ok(()),
-    };
-    let live = [SweepStatus::Launching, SweepStatus::Running];
-    let live = live.iter().map(|status| Value::from(status.as_str()));
-    let write = Write::Update {
-        key: sweep_key(sweep_id),
-        set,
-        remove,
-        add: Vec::new(),
-        when: vec![Condition::In(path(&["status"]), live.collect())],
-    };
-    match ports.ledger.commit(vec![write]).await {
-        Ok(()) => track::wake(ports.ledger, ports.executions, sweep_id).await,
-        // It drains or is over: nothing of it is launched anyway.
-        Err(LedgerError::Condition { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+    // Of several the last one holds, whichever is carried out last: one that came meanwhile is seen at the second look.
+    for _ in 0..HOLDS_MAX {
+        let arn = &asked.execution_arn;
+        let later = Later::than(ports.ledger, sweep_id, asked.at()?, arn).await?;
+        if let Some(last) = later.last_hold() {
+            asked_for = (last.control, words(last.control, last.reason.as_deref()));
+        }
+        let (set, remove) = match asked_for.0 {
+            Control::Stop => {
+                let reason = Value::from(asked_for.1.as_str());
+                (vec![(stopped.clone(), reason)], Vec::new())
+            }
+            Control::Start => (Vec::new(), vec![stopped.clone()]),
+            _ => return Ok(()),
+        };
+        let live = [SweepStatus::Launching, SweepStatus::Running];
+        let live = live.iter().map(|status| Value::from(status.as_str()));
+        let write = Write::Update {
+            key: sweep_key(sweep_id),
+            set,
+            remove,
+            add: Vec::new(),
+            when: vec![Condition::In(path(&["status"]), live.collect())],
+        };
+        match ports.ledger.commit(vec![write]).await {
+            Ok(()) => track::wake(ports.ledger, ports.executions, sweep_id).await?,
+            // It drains or is over: nothing of it is launched anyway.
+            Err(LedgerError::Condition { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if Later::than(ports.ledger, sweep_id, asked.at()?, arn).await? == later {
+            return Ok(());
+        }
     }
+    Ok(())
 }
 
 /// Why a sweep is drained or a member ended, in its row.
-pub(crate) fn reason(request: &Request) -> String {
-    let what = match request.control {
+fn reason(request: &Request) -> String {
+    words(request.control, request.reason.as_deref())
+}
+
+fn words(control: Control, reason: Option<&str>) -> String {
+    let what = match control {
         Control::Cancel => "cancelled by hand",
         Control::Replace => "replaced by hand",
         Control::Stop => "stopped by hand",
         _ => "terminated by hand",
     };
-    match &request.reason {
+    match reason {
         Some(reason) => format!("{what}: {reason}"),
         None => what.to_owned(),
     }
@@ -135,11 +167,21 @@ fn places(found: &Found) -> Vec<LaneId> {
 async fn record(
     request: &Request,
     found: &Found,
+    way: &Way,
     asked: &Asked,
     ledger: &impl Ledger,
 ) -> Result<(), FunctionError> {
     let sweep_id = found.sweep.sweep_id.clone();
     let mut row = ControlRow::asked(request, sweep_id, &asked.execution_arn, asked.at()?);
+    let members = |found: &Found| {
+        let members = found.members.as_ref()?.iter();
+        Some(members.map(|member| member.index).collect())
+    };
+    // What does nothing goes before no other.
+    row.members = match way {
+        Way::Nothing(_) => Some(Indices::default()),
+        Way::Drain | Way::Places | Way::Resume => members(found),
+    };
     if request.control == Control::Replace {
         let members = found.members.iter().flatten();
         row.replaces = members.map(|m| (m.index, m.try_number())).collect();
@@ -154,7 +196,7 @@ async fn record(
 const PROTECTED_SHOWN: usize = 20;
 
 /// Refuses to end a sweep of which instances are protected, unless that is forced: then their protection is taken away, so
-/// that the drain ends them, too.
+/// that passes of the reaper end what the drain leaves. A place that does not answer keeps a drain that is forced from nothing.
 async fn heed_protection<L, E, W>(
     request: &Request,
     found: &Found,
@@ -169,17 +211,13 @@ where
     for lane in places(found) {
         let place = lane.place();
         let ids = crate::act::instance_ids(members.iter().filter(|m| m.lane.place() == place));
-        let ec2 = ports.ec2.of(place.account);
-        let shown = crate::act::shown(&ec2, &place.region, &ids).await?;
-        let ids: Vec<String> = shown
-            .into_iter()
-            .filter(|one| one.protected && !one.instance.state.is_ending())
-            .map(|one| one.instance.arn.instance_id)
-            .collect();
-        if request.force && !ids.is_empty() {
-            ec2.unprotect(&place.region, &ids).await?;
+        match protected_in(&place, &ids, request.force, ports).await {
+            Ok(ids) => protected.extend(ids),
+            Err(error) if request.force => {
+                tracing::warn!(%place, %error, "what is protected there is not known; it is drained all the same");
+            }
+            Err(error) => return Err(error),
         }
-        protected.extend(ids);
     }
     if request.force || protected.is_empty() {
         return Ok(());
@@ -187,8 +225,33 @@ where
     let count = protected.len();
     protected.truncate(PROTECTED_SHOWN);
     Err(FunctionError::NotAllowed(format!(
-        "spawn-terminate was not begun: {count} of the sweep's instances bear the tag {PROTECT_TAG}: {}; take the tag away, \
+        "spawn-{} was not begun: {count} of the sweep's instances bear the tag {PROTECT_TAG}: {}; take the tag away, \
          or ask with \"force\": true",
+        request.control,
         protected.join(", ")
     )))
+}
+
+/// The instances of these that are protected and live; by force they are not protected any more.
+async fn protected_in<L, E, W>(
+    place: &Place,
+    ids: &[String],
+    force: bool,
+    ports: &Ports<'_, L, E, W>,
+) -> Result<Vec<String>, FunctionError>
+where
+    L: Ledger,
+    E: InAccounts + ShowInstances,
+{
+    let ec2 = ports.ec2.of(place.account);
+    let shown = crate::act::shown(&ec2, &place.region, ids).await?;
+    let ids: Vec<String> = shown
+        .into_iter()
+        .filter(|one| one.protected && !one.instance.state.is_ending())
+        .map(|one| one.instance.arn.instance_id)
+        .collect();
+    if force && !ids.is_empty() {
+        ec2.unprotect(&place.region, &ids).await?;
+    }
+    Ok(ids)
 }

@@ -1,9 +1,11 @@
 //! More time for members, each block of them once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use spawn_core::budget::{NoRoom, Purse};
 use spawn_core::control::{
-    ExtendedRow, Extension, Outcome, Outcomes, Request, extended, extension_block, extension_key,
+    ExtendedRow, Extension, Group, Outcome, Outcomes, Request, extended, extension_block,
+    extension_key, reserve_longer,
 };
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger, LedgerError, Versioned as _};
@@ -34,14 +36,55 @@ pub(crate) async fn extend(
         let block = extension_block(member.index);
         blocks.entry(block).or_default().push(member);
     }
-    let mut outcomes = Outcomes::default();
+    let mut told = Told::default();
     for (block, members) in blocks {
-        extend_block(extension, asked, block, members, ledger, now, &mut outcomes).await?;
+        extend_block(extension, asked, block, members, ledger, now, &mut told).await?;
     }
-    Ok(outcomes)
+    Ok(told.outcomes)
 }
 
-/// Extends one block, unless this execution has done so.
+/// What came of the members so far.
+#[derive(Default)]
+struct Told {
+    outcomes: Outcomes,
+    /// What was said of a budget first. It is said again of later members: with its own amounts for each of ten thousand an
+    /// answer would be larger than a state machine takes.
+    no_room: BTreeMap<String, String>,
+}
+
+impl Told {
+    fn words(&mut self, no_room: NoRoom) -> String {
+        self.no_room
+            .entry(no_room.budget)
+            .or_insert(no_room.words)
+            .clone()
+    }
+
+    fn add(&mut self, groups: Vec<Group>) {
+        for group in groups {
+            self.outcomes.add_group(group);
+        }
+    }
+
+    /// Says what this execution did by a call before.
+    fn again(&mut self, done: &ExtendedRow, members: &[MemberRow], extension: Extension) {
+        let mut is_told: BTreeSet<u32> = done.members.iter().collect();
+        for group in &done.refused {
+            is_told.extend(group.members.iter());
+        }
+        for index in done.members.iter() {
+            self.outcomes.add(index, Outcome::Extended, None);
+        }
+        self.add(done.refused.clone());
+        for member in members.iter().filter(|one| !is_told.contains(&one.index)) {
+            let outcome = extended(member, extension).err();
+            let outcome = outcome.unwrap_or(Outcome::NotLaunched);
+            self.outcomes.add(member.index, outcome, None);
+        }
+    }
+}
+
+/// Extends one block, unless this execution has done so. A member that no budget has room for keeps its deadline.
 async fn extend_block(
     extension: Extension,
     asked: &Asked,
@@ -49,7 +92,7 @@ async fn extend_block(
     mut members: Vec<MemberRow>,
     ledger: &impl Ledger,
     now: u64,
-    outcomes: &mut Outcomes,
+    told: &mut Told,
 ) -> Result<(), FunctionError> {
     let Some(first) = members.first() else {
         return Ok(());
@@ -58,17 +101,32 @@ async fn extend_block(
     let name = format!("{}#{block:05}", first.lane.place());
     let key = extension_key(&sweep_id, &asked.execution_arn, &name);
     for _ in 0..TRIES_MAX {
-        let done: Option<ExtendedRow> = ledger::load(ledger, key.clone()).await?;
+        if let Some(done) = ledger::load::<ExtendedRow>(ledger, key.clone()).await? {
+            told.again(&done, &members, extension);
+            return Ok(());
+        }
+        let charged_to = members
+            .iter()
+            .flat_map(|member| &member.spent)
+            .flat_map(|spent| spent.charged_to.iter().cloned());
+        let mut purse = Purse::open(ledger, &sweep_id, charged_to.collect()).await?;
         let mut moved = Vec::new();
-        let mut left = Vec::new();
+        let mut left = Outcomes::default();
+        let mut refused = Outcomes::default();
         for member in &members {
-            match (&done, extended(member, extension)) {
-                (Some(done), _) if done.members.iter().any(|index| index == member.index) => {
-                    left.push((member.index, Outcome::Extended));
+            let deadline = match extended(member, extension) {
+                Ok(deadline) => deadline,
+                Err(outcome) => {
+                    left.add(member.index, outcome, None);
+                    continue;
                 }
-                (None, Ok(deadline)) => moved.push((member.clone(), deadline)),
-                (Some(_), Ok(_)) => left.push((member.index, Outcome::NotLaunched)),
-                (_, Err(outcome)) => left.push((member.index, outcome)),
+            };
+            let mut longer = member.clone();
+            match reserve_longer(&mut longer, deadline, &mut purse) {
+                Ok(()) => moved.push((longer, deadline)),
+                Err(no_room) => {
+                    refused.add(member.index, Outcome::NoRoom, Some(told.words(no_room)));
+                }
             }
         }
         let indices: Indices = moved.iter().map(|(member, _)| member.index).collect();
@@ -77,25 +135,25 @@ async fn extend_block(
             execution_arn: asked.execution_arn.clone(),
             block: name.clone(),
             members: indices.clone(),
+            refused: refused.groups(),
             version: 0,
         };
         let mut result = Ok(());
-        // One transaction: a block is no larger than that.
-        for mut writes in deadline::change(&sweep_id, moved, now)? {
+        // One transaction: a block is no larger than that. A block of which nothing is moved leaves no row.
+        if let Some(mut writes) = deadline::change(&sweep_id, moved, now)?.pop() {
             writes.push(row.create()?);
-            result = ledger.commit(writes).await;
+            result = ledger.commit(purse.into_writes(writes)).await;
         }
         match result {
             Ok(()) => {
-                for (index, outcome) in left {
-                    outcomes.add(index, outcome, None);
-                }
+                told.add(left.groups());
+                told.add(row.refused);
                 for index in indices.iter() {
-                    outcomes.add(index, Outcome::Extended, None);
+                    told.outcomes.add(index, Outcome::Extended, None);
                 }
                 return Ok(());
             }
-            // A member has moved, or this execution has done it by another call.
+            // A member has moved, a budget has less room, or this execution has done it by another call.
             Err(LedgerError::Condition { .. }) => {
                 let keys = members
                     .iter()

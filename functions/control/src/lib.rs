@@ -5,10 +5,12 @@
 //! is left to do.
 
 mod act;
+mod call;
 mod check;
 mod extend;
 mod note;
 mod replace;
+mod slots;
 
 use serde::Deserialize;
 use serde_json::Value;

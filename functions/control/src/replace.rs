@@ -3,10 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use spawn_core::control::{ControlRow, Decision, Outcome, Step, control_key, replace_ended};
+use spawn_core::budget;
+use spawn_core::control::{
+    ControlRow, Decision, Outcome, Outcomes, Step, control_key, no_room_for_another, replace_ended,
+};
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger, LedgerError};
-use spawn_core::rows::{MemberRow, SweepRow, sweep_key};
+use spawn_core::reap::{ReapReason, Reaping};
+use spawn_core::rows::{LaneRow, MemberRow, SweepRow, lane_key, sweep_key};
 
 use crate::Asked;
 
@@ -24,6 +28,44 @@ pub(crate) async fn asked_tries(
     let key = control_key(&sweep.sweep_id, asked_at, &asked.execution_arn);
     let row: ControlRow = ledger::require(ledger, key).await?;
     Ok(row.replaces)
+}
+
+/// Why no budget has room for another instance of a member; `None` when there is room, or when its present instance is being
+/// ended for this already.
+pub(crate) async fn no_room(
+    sweep: &SweepRow,
+    member: &MemberRow,
+    ledger: &impl Ledger,
+    now: u64,
+) -> Result<Option<String>, FunctionError> {
+    let is_begun = |reaping: &Reaping| reaping.reason == ReapReason::Replaced;
+    if !member.state.is_ended() && member.reaping.as_ref().is_some_and(is_begun) {
+        return Ok(None);
+    }
+    let key = lane_key(&sweep.sweep_id, &member.lane);
+    let lane: LaneRow = ledger::require(ledger, key).await?;
+    let standing = budget::standing(ledger, sweep, &member.lane, now).await?;
+    let each = lane.prices.commitment(member.shape);
+    Ok(no_room_for_another(sweep, &standing, member, each, now))
+}
+
+/// What came of members whose sweep does not go on any more: `words` say why. Those that were planned again before that are
+/// replaced all the same.
+pub(crate) fn too_late(
+    members: &[MemberRow],
+    asked_tries: &BTreeMap<u32, u32>,
+    words: &str,
+) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    for member in members {
+        let asked = asked_tries.get(&member.index).copied().unwrap_or(0);
+        if member.try_number() > asked {
+            outcomes.add(member.index, Outcome::Replaced, None);
+        } else {
+            outcomes.add(member.index, Outcome::NotReplaced, Some(words.to_owned()));
+        }
+    }
+    outcomes
 }
 
 /// Plans a member again that has ended, unless its sweep launches nothing more.

@@ -5,138 +5,19 @@
     reason = "helpers of tests are not recognised as tests"
 )]
 
-use control::{Input, Ports, handle};
+mod common;
+
+use common::{
+    HOUR, LANE, NOW, SPOT, START, asked, call, check, controls, deadlines, launched, living,
+    outcomes, run, running, whole,
+};
 use serde_json::{Value, json};
 use simulation::{Death, When, World, sweep};
 use spawn_core::clock;
-use spawn_core::control::ControlRow;
-use spawn_core::errors::FunctionError;
-use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{self, Ledger as _, Stored as _};
 use spawn_core::ports::InstanceState;
-use spawn_core::rows::{InstanceRow, LaneRow, instance_key, lane_key, sweep_pk};
+use spawn_core::rows::{InstanceRow, instance_key};
 use spawn_core::state::{MemberState, SweepStatus};
-
-const LANE: &str = "us-east-1.on-demand";
-const SPOT: &str = "us-east-1.spot";
-const START: &str = "1970-01-01T00:00:05Z";
-const NOW: u64 = 6_000;
-const HOUR: u64 = 3_600_000;
-
-/// A request by the execution `name`.
-fn asked(control: &str, input: &Value, name: &str) -> Value {
-    let machine = format!("arn:aws:states:us-east-1:000000000000:execution:spawn-{control}");
-    json!({
-        "control": control,
-        "input": input,
-        "execution_arn": format!("{machine}:{name}"),
-        "started_at": START,
-    })
-}
-
-async fn call(world: &World, input: Value, now: u64) -> Result<Value, FunctionError> {
-    let input: Input = serde_json::from_value(input).unwrap();
-    let ports = Ports {
-        ledger: &world.ledger,
-        ec2: &world.cloud,
-        executions: &world.executions,
-    };
-    handle(input, &ports, now).await
-}
-
-/// What the state machine does for a control that acts place by place; answers its output.
-async fn run(
-    world: &World,
-    control: &str,
-    input: Value,
-    name: &str,
-) -> Result<Value, FunctionError> {
-    let asked = asked(control, &input, name);
-    // A later control acts later: what EC2 shows before a stop is no start.
-    let begins = NOW + u64::from(name.as_bytes()[0] - b'a') * 200_000;
-    let plan = call(world, json!({"check": asked}), begins).await?;
-    let mut answers = Vec::new();
-    for lane in plan["places"].as_array().unwrap() {
-        for look in 0_u64.. {
-            let act = json!({"act": {"asked": asked, "lane": lane}});
-            let answer = call(world, act, begins + look * 2_000).await?;
-            assert!(look < 50, "it never settles: {answer}");
-            if answer["settled"] == true {
-                answers.push(answer);
-                break;
-            }
-        }
-    }
-    let outcome = match plan["way"].as_str() {
-        Some("places") => Value::from(answers),
-        _ => plan["nothing_to_do"].clone(),
-    };
-    let done = json!({"asked": asked, "sweep_id": plan["sweep_id"], "outcome": outcome});
-    call(world, json!({"note": done}), NOW + 1_000).await
-}
-
-/// What `check` answers to a request of the whole sweep.
-async fn check(world: &World, control: &str, more: Value, name: &str) -> Value {
-    let asked = asked(control, &whole(world, &more), name);
-    call(world, json!({"check": asked}), NOW).await.unwrap()
-}
-
-fn whole(world: &World, more: &Value) -> Value {
-    let mut input = json!({"sweep_id": world.sweep_id});
-    let fields = input.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    input
-}
-
-/// Outcomes with their members, one `outcome members` each.
-fn outcomes(output: &Value) -> Vec<String> {
-    let groups = output["outcome"].as_array().unwrap().iter();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    groups
-        .map(|group| format!("{} {}", text(&group["outcome"]), text(&group["members"])))
-        .collect()
-}
-
-/// A sweep of four members that run.
-async fn running(lane: &str) -> (World, Vec<InstanceArn>) {
-    let mut row = sweep(4, &[lane], None);
-    row.status = SweepStatus::Running;
-    let world = World::new(&row).await;
-    let instances = launched(&world).await;
-    (world, instances)
-}
-
-/// Launches the first batch; its instances run, and its launcher has ended.
-async fn launched(world: &World) -> Vec<InstanceArn> {
-    let instances = world.launch_first_batch().await;
-    for arn in &instances {
-        world.cloud.put(arn, InstanceState::Running, None);
-    }
-    let lane = world.sweep().await.lanes[0].clone();
-    let key = lane_key(&world.sweep_id, &lane);
-    let mut lane: LaneRow = ledger::require(&world.ledger, key).await.unwrap();
-    lane.open_attempts.clear();
-    let rows = vec![lane.row().unwrap()];
-    world.ledger.put_all(rows).await.unwrap();
-    instances
-}
-
-async fn controls(world: &World) -> Vec<ControlRow> {
-    let pk = sweep_pk(&world.sweep_id);
-    ledger::load_all(&world.ledger, &pk, "CONTROL#")
-        .await
-        .unwrap()
-}
-
-async fn deadlines(world: &World) -> Vec<u64> {
-    let members = world.members().await;
-    members.iter().filter_map(|m| m.ttl_deadline).collect()
-}
-
-fn living(world: &World) -> usize {
-    let instances = world.cloud.instances();
-    instances.iter().filter(|i| !i.state.is_ending()).count()
-}
 
 #[tokio::test]
 async fn a_cancelled_sweep_is_marked_at_once_with_the_reason() {
@@ -202,14 +83,44 @@ async fn a_protected_instance_is_ended_by_force_only() {
 }
 
 #[tokio::test]
-async fn a_sweep_with_protected_instances_is_drained_by_force_without_their_protection() {
-    let (world, instances) = running(LANE).await;
-    world.cloud.protect(&instances[1]);
-    let plan = check(&world, "terminate", json!({"force": true}), "a").await;
-    assert_eq!(plan["way"], "drain");
-    assert!(!world.cloud.is_protected(&instances[1]));
-    let reason = world.sweep().await.drain.unwrap().reason;
-    assert_eq!(reason, "terminated by hand");
+async fn a_sweep_with_protected_instances_is_drained_by_force_only() {
+    for (control, reason) in [
+        ("terminate", "terminated by hand"),
+        ("cancel", "cancelled by hand"),
+    ] {
+        let (world, instances) = running(LANE).await;
+        world.cloud.protect(&instances[1]);
+        let error = run(&world, control, whole(&world, &json!({})), "a").await;
+        let error = error.unwrap_err();
+        assert_eq!(error.error_type(), "NotAllowed");
+        let words = error.to_string();
+        let begins = format!("spawn-{control} was not begun: 1 of the sweep's instances");
+        assert!(words.contains(&begins), "{words}");
+        assert!(words.contains(&instances[1].instance_id), "{words}");
+        assert_eq!(world.sweep().await.status, SweepStatus::Running);
+        assert_eq!(controls(&world).await, []);
+        assert!(world.cloud.is_protected(&instances[1]));
+        let plan = check(&world, control, json!({"force": true}), "b").await;
+        assert_eq!(plan["way"], "drain");
+        assert!(!world.cloud.is_protected(&instances[1]));
+        assert_eq!(world.sweep().await.drain.unwrap().reason, reason);
+        // One that drains already does so whatever is protected.
+        world.cloud.protect(&instances[2]);
+        let plan = check(&world, control, json!({}), "c").await;
+        assert_eq!(plan["way"], "drain");
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_does_not_answer_keeps_no_forced_drain_from_beginning() {
+    let (world, _) = running(LANE).await;
+    let place = world.sweep().await.lanes[0].place();
+    world.cloud.reach(place, false);
+    let error = run(&world, "cancel", whole(&world, &json!({})), "a").await;
+    assert_eq!(error.unwrap_err().error_type(), "Spawn.Transient");
+    assert_eq!(world.sweep().await.status, SweepStatus::Running);
+    check(&world, "cancel", json!({"force": true}), "b").await;
+    assert_eq!(world.sweep().await.status, SweepStatus::Draining);
 }
 
 #[tokio::test]
@@ -504,7 +415,7 @@ async fn a_control_that_died_anywhere_comes_to_the_same_end() {
         ("extend", json!({"by": "1h"})),
         ("replace", json!({"member": 1})),
     ] {
-        for (call, name) in (0..30).flat_map(|call| [(call, "a"), (call, "b")]) {
+        for (call, name) in (0..45).flat_map(|call| [(call, "a"), (call, "b")]) {
             for when in [When::Before, When::After] {
                 let (world, _) = running(LANE).await;
                 let input = whole(&world, &more);

@@ -27,6 +27,14 @@ impl Indices {
         self.0.iter().flat_map(|&(first, last)| first..=last)
     }
 
+    /// Whether the set holds `index`.
+    #[must_use]
+    pub fn contains(&self, index: u32) -> bool {
+        let behind = self.0.partition_point(|&(first, _)| first <= index);
+        let range = behind.checked_sub(1).and_then(|last| self.0.get(last));
+        range.is_some_and(|&(_, last)| index <= last)
+    }
+
     /// The first `count` indices and the rest.
     #[must_use]
     pub fn split(&self, count: u32) -> (Self, Self) {
@@ -126,6 +134,14 @@ mod tests {
 
     fn set(indices: &[u32]) -> Indices {
         indices.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_into_it() {
+        let set: Indices = [1, 2, 3, 7].into_iter().collect();
+        let held: Vec<u32> = (0..10).filter(|index| set.contains(*index)).collect();
+        assert_eq!(held, [1, 2, 3, 7]);
+        assert!(!Indices::default().contains(0));
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(crate) struct State {
     protected: BTreeSet<String>,
     without_capacity: BTreeSet<String>,
     not_to_stop: BTreeSet<String>,
+    stops: usize,
     errors: Vec<Ec2Error>,
     room: Option<usize>,
     pools: BTreeMap<String, usize>,
@@ -139,6 +140,12 @@ impl Cloud {
     #[must_use]
     pub fn launch_calls(&self) -> usize {
         self.state().calls
+    }
+
+    /// How many calls were made to stop instances.
+    #[must_use]
+    pub fn stop_calls(&self) -> usize {
+        self.state().stops
     }
 
     /// From now on calls to this place are not answered, or are again.
@@ -502,6 +509,7 @@ impl EndInstances for Cloud {
 impl StopInstances for Cloud {
     async fn stop(&self, region: &Region, instance_ids: &[String]) -> Result<(), Ec2Error> {
         self.call(region, |state, place| {
+            state.stops += 1;
             if let Some(id) = instance_ids
                 .iter()
                 .find(|id| state.not_to_stop.contains(*id))

@@ -14,24 +14,36 @@ use super::standing::{Standing, key_of};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charges {
     sweep: i64,
-    standing: BTreeMap<String, (i64, i64)>,
+    /// What is charged to each period, and its limit, if there is one.
+    standing: BTreeMap<String, (i64, Option<i64>)>,
 }
 
 impl Charges {
     /// Adds what instances are committed with.
     pub fn reserve(&mut self, amount: MicroDollars, standing: &[Standing]) {
+        let limits = standing
+            .iter()
+            .map(|one| (one.charged_to(), Some(one.budget.limit)));
+        self.reserve_noted(amount, limits);
+    }
+
+    /// Adds what an instance is committed with beyond its launch: to the sweep, and to the periods that the launch was charged
+    /// to, each with its limit as it is now.
+    pub fn reserve_noted(
+        &mut self,
+        amount: MicroDollars,
+        charged_to: impl IntoIterator<Item = (String, Option<MicroDollars>)>,
+    ) {
         self.sweep = self.sweep.saturating_add(amount.0);
-        for one in standing {
-            let entry = self
-                .standing
-                .entry(one.charged_to())
-                .or_insert((0, one.budget.limit.0));
+        for (key, limit) in charged_to {
+            let limit = limit.map(|limit| limit.0);
+            let entry = self.standing.entry(key).or_insert((0, limit));
             entry.0 = entry.0.saturating_add(amount.0);
         }
     }
 
-    /// Adds the conditions and additions to the writes of a launch. They then fail when any budget has no room, so nothing
-    /// is launched that passes one.
+    /// Adds the conditions and additions to the writes of a launch or an extension. They then fail when any budget has no room, so nothing
+    /// is begun that passes one.
     #[must_use]
     pub fn into_writes(self, sweep: &SweepRow, mut writes: Vec<Write>) -> Vec<Write> {
         if self.sweep == 0 && self.standing.is_empty() {
@@ -52,10 +64,10 @@ impl Charges {
         );
         for (charged_to, (amount, limit)) in self.standing {
             if let Some(key) = key_of(&charged_to) {
-                let when = vec![Condition::AtMost(
-                    path(&["charged"]),
-                    limit.saturating_sub(amount),
-                )];
+                let when = limit.map(|limit| {
+                    Condition::AtMost(path(&["charged"]), limit.saturating_sub(amount))
+                });
+                let when = when.into_iter().collect();
                 change(&mut writes, key, vec![(path(&["charged"]), amount)], when);
             }
         }

@@ -9,11 +9,13 @@
 //! ```
 
 mod charges;
+mod purse;
 mod room;
 mod rows;
 mod standing;
 
 pub use charges::{Charges, Releases};
+pub use purse::{NoRoom, Purse};
 pub use room::{Room, room};
 pub use rows::{BudgetRow, Period, PeriodRow, Scope, budget_pk};
 pub use standing::{Standing, key_of, noted, shown, standing};

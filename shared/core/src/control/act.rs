@@ -1,15 +1,10 @@
-//! What is done with each member's instance, and what came of it.
-
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+//! What is done with each member's instance.
 
 use super::input::{Request, Target};
 use super::name::Control;
+use super::outcome::Outcome;
 use crate::ids::Market;
 use crate::ports::{InstanceState, ShownInstance};
-use crate::ranges::Indices;
 use crate::rows::MemberRow;
 
 /// What is to be done about one member.
@@ -23,86 +18,6 @@ pub enum Step {
     Done,
 }
 
-/// What came of a control for a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Its instance was terminated because of the control.
-    Terminated,
-    /// Its instance is being terminated.
-    Terminating,
-    /// Its instance is stopped.
-    Stopped,
-    /// Its instance is being stopped.
-    Stopping,
-    /// Its instance runs.
-    Running,
-    /// Its instance is being started.
-    Starting,
-    /// Its time was extended.
-    Extended,
-    /// It has no instance yet.
-    NotLaunched,
-    /// It is not launched until its sweep is started.
-    Held,
-    /// It gets another instance.
-    Replaced,
-    /// Its instance was ended, and it gets no other.
-    NotReplaced,
-    /// Its program had come to a good end.
-    HadCompleted,
-    /// Its instance had ended by itself.
-    HadEnded,
-    /// Its instance bears the tag that protects it.
-    Protected,
-    /// Its instance is a one-time spot instance, which EC2 does not stop.
-    SpotCannotStop,
-    /// It has no end of its time that could be moved.
-    NoTtl,
-    /// Its time ends later than asked for already.
-    HadMoreTime,
-    /// EC2 has no capacity to start its instance.
-    NoCapacity,
-    /// EC2 refuses.
-    Refused,
-}
-
-impl Outcome {
-    /// What it means, and what can be done, where that is not plain.
-    #[must_use]
-    pub fn words(self) -> Option<&'static str> {
-        match self {
-            Self::Protected => Some(
-                "the tag spawn:protect was obeyed: ask again with \"force\": true to end it all the same",
-            ),
-            Self::SpotCannotStop => Some(
-                "left running: EC2 does not stop a one-time spot instance; spawn-terminate ends it, and so does its ttl",
-            ),
-            Self::NotLaunched => Some("it has no instance"),
-            Self::Held => Some("it is launched when the sweep is started by spawn-start"),
-            Self::NoTtl => {
-                Some("it has no ttl: nothing ends it but its own end, a drain or spawn-terminate")
-            }
-            Self::NoCapacity => Some("it stays stopped: start it again later"),
-            Self::HadMoreTime => Some("its time ends later than that already"),
-            Self::HadEnded => Some("its instance was gone already"),
-            Self::NotReplaced => {
-                Some("its sweep launches nothing more: it was drained, held, stopped, or is over")
-            }
-            Self::HadCompleted => Some("its program had ended well: there is nothing to do again"),
-            Self::Terminated
-            | Self::Terminating
-            | Self::Stopped
-            | Self::Stopping
-            | Self::Running
-            | Self::Starting
-            | Self::Extended
-            | Self::Replaced
-            | Self::Refused => None,
-        }
-    }
-}
-
 /// What is to be done about one member, and what has come of it so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -113,13 +28,14 @@ pub struct Decision {
 }
 
 /// Decides about a member whose instance EC2 shows as `shown` (`None`: it shows none), for a request that was made at
-/// `asked_at` (ms since 1970).
+/// `asked_at` (ms since 1970) and has, or has not, asked EC2 for it by now.
 #[must_use]
 pub fn decide(
     request: &Request,
     member: &MemberRow,
     shown: Option<&ShownInstance>,
     asked_at: u64,
+    was_called: bool,
 ) -> Decision {
     let decision = |step, outcome| Decision { step, outcome };
     if member.instance.is_none() {
@@ -132,10 +48,12 @@ pub fn decide(
         };
         return decision(Step::Done, outcome);
     }
-    let is_ours = member
-        .reaping
-        .as_ref()
-        .is_some_and(|reaping| reaping.at >= asked_at);
+    // A member that had ended before keeps the reason of that; its instance was left, and is ended by this control.
+    let is_ours = was_called
+        || member
+            .reaping
+            .as_ref()
+            .is_some_and(|reaping| reaping.at >= asked_at);
     let gone = match request.control {
         Control::Terminate if is_ours => Outcome::Terminated,
         _ => Outcome::HadEnded,
@@ -183,74 +101,6 @@ pub fn decide(
         | Control::Resume
         | Control::Status => decision(Step::Done, Outcome::Running),
     }
-}
-
-/// Members of one outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    /// What came of it.
-    pub outcome: Outcome,
-    /// EC2's words, when it refused.
-    pub error: Option<String>,
-    /// The members.
-    pub members: Indices,
-}
-
-/// Members by outcome, for one place or for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes(BTreeMap<(Outcome, Option<String>), Vec<u32>>);
-
-impl Outcomes {
-    /// Notes what came of a member.
-    pub fn add(&mut self, index: u32, outcome: Outcome, error: Option<String>) {
-        self.0.entry((outcome, error)).or_default().push(index);
-    }
-
-    /// Notes a group.
-    pub fn add_group(&mut self, group: Group) {
-        let members = self.0.entry((group.outcome, group.error)).or_default();
-        members.extend(group.members.iter());
-    }
-
-    /// The groups.
-    #[must_use]
-    pub fn groups(&self) -> Vec<Group> {
-        self.0
-            .iter()
-            .map(|((outcome, error), members)| Group {
-                outcome: *outcome,
-                error: error.clone(),
-                members: members.iter().copied().collect(),
-            })
-            .collect()
-    }
-
-    /// The groups as a person reads them: each outcome with its number, its members and its meaning.
-    #[must_use]
-    pub fn shown(&self) -> Value {
-        self.groups()
-            .into_iter()
-            .map(|group| {
-                json!({
-                    "outcome": group.outcome,
-                    "count": group.members.len(),
-                    "members": shortened(&group.members.to_string()),
-                    "because": group.error.or_else(|| group.outcome.words().map(str::to_owned)),
-                })
-            })
-            .collect()
-    }
-}
-
-/// Characters of a list of members: an output holds 256 KiB, and a row of the ledger 400 KB.
-const MEMBERS_CHARS_MAX: usize = 20_000;
-
-fn shortened(members: &str) -> String {
-    if members.len() <= MEMBERS_CHARS_MAX {
-        return members.to_owned();
-    }
-    let cut = members[..MEMBERS_CHARS_MAX].rfind(',').unwrap_or(0);
-    format!("{},...", &members[..cut])
 }
 
 #[cfg(test)]
@@ -325,6 +175,7 @@ mod tests {
                 &member(),
                 Some(&shown(state, market)),
                 5,
+                false,
             );
             assert_eq!(
                 decided,
@@ -344,6 +195,7 @@ mod tests {
                 &member(),
                 Some(&instance),
                 5,
+                false,
             )
         };
         assert_eq!(decided(false).outcome, Outcome::Protected);
@@ -360,15 +212,18 @@ mod tests {
                 note: None,
                 at,
             });
-            let decided = decide(&request(Control::Terminate, false), &member, Some(&gone), 5);
+            let asked = request(Control::Terminate, false);
+            let decided = decide(&asked, &member, Some(&gone), 5, false);
             assert_eq!(decided.outcome, outcome);
+            let decided = decide(&asked, &member, Some(&gone), 5, true);
+            assert_eq!(decided.outcome, Outcome::Terminated);
         }
     }
 
     #[test]
     fn an_instance_that_ec2_does_not_show_yet_is_not_forgotten() {
         let decided =
-            |control, member: &MemberRow| decide(&request(control, false), member, None, 5);
+            |control, member: &MemberRow| decide(&request(control, false), member, None, 5, false);
         assert_eq!(decided(Control::Terminate, &member()).step, Step::Call);
         assert_eq!(decided(Control::Stop, &member()).step, Step::Wait);
         let mut ended = member();
@@ -380,28 +235,5 @@ mod tests {
             decided(Control::Start, &ended).outcome,
             Outcome::NotLaunched
         );
-    }
-
-    #[test]
-    fn members_are_told_in_groups() {
-        let mut outcomes = Outcomes::default();
-        for index in [3, 0, 1, 2] {
-            outcomes.add(index, Outcome::Stopped, None);
-        }
-        outcomes.add(4, Outcome::Refused, Some("no".to_owned()));
-        let shown = outcomes.shown();
-        assert_eq!(
-            shown,
-            json!([
-                {"outcome": "stopped", "count": 4, "members": "0-3", "because": null},
-                {"outcome": "refused", "count": 1, "members": "4", "because": "no"},
-            ])
-        );
-        let mut again = Outcomes::default();
-        outcomes
-            .groups()
-            .into_iter()
-            .for_each(|group| again.add_group(group));
-        assert_eq!(again.shown(), shown);
     }
 }

@@ -8,12 +8,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::act::{Outcome, Step};
+use super::act::Step;
 use super::input::Request;
+use super::outcome::Outcome;
+use crate::budget::{Purse, Standing};
+use crate::cost::{EndedBy, Run, Spent};
 use crate::errors::FunctionError;
 use crate::ids::LaneId;
 use crate::launch::while_going_on;
 use crate::ledger::{Condition, LedgerError, Path, Versioned as _, Write, path};
+use crate::money::MicroDollars;
 use crate::ports::ShownInstance;
 use crate::retry::{planned_again, row_of};
 use crate::rows::{ExecutionRow, LaneRow, MemberRow, SweepRow, count_move, sweep_key};
@@ -61,6 +65,61 @@ pub fn replacement(
         // EC2's answers may be behind by some seconds; the ledger knows of the launch.
         Some(_) | None => Replacement::Instance(Step::Call, Outcome::Terminating),
     }
+}
+
+/// An instance that is being ended is billed for some time more until that is seen, in ms.
+const ENDING_MS: u64 = 60_000;
+
+/// Why budgets have no room for another instance of a member, each of which is committed with `each` when it is launched, even
+/// when its present instance has given back what it does not use. `None`: there is room. `standing` are the budgets that its
+/// launch would count against at `now` (ms since 1970).
+#[must_use]
+pub fn no_room_for_another(
+    sweep: &SweepRow,
+    standing: &[Standing],
+    member: &MemberRow,
+    each: Option<MicroDollars>,
+    now: u64,
+) -> Option<String> {
+    let mut purse = Purse::of(sweep, standing);
+    let periods = purse.periods();
+    let Some(each) = each else {
+        let budget = purse.limited_by(&periods)?;
+        return Some(format!(
+            "{budget} cannot be kept: what another instance may cost is not known, for want of its price or its ttl"
+        ));
+    };
+    let id = member.instance.as_ref().map(|arn| &arn.instance_id);
+    let open = member.spent.iter().rev();
+    let open = open
+        .into_iter()
+        .find(|spent| Some(&spent.instance_id) == id && spent.billed.is_none());
+    if let Some(spent) = open {
+        purse.expect_back(unused(spent, now + ENDING_MS), &spent.charged_to);
+    }
+    let refused = purse.take(each, &periods).err()?;
+    Some(format!(
+        "{}, once the present instance is gone",
+        refused.words
+    ))
+}
+
+/// What an instance that ends at `at` gives back of its commitment; nothing when that cannot be told.
+fn unused(spent: &Spent, at: u64) -> MicroDollars {
+    let mut spent = spent.clone();
+    // Nobody has seen it running yet: it may have since its launch.
+    if spent.runs.is_empty() {
+        spent.runs.push(Run {
+            from: spent.launched_at,
+            to: None,
+            ended_by: EndedBy::User,
+        });
+    }
+    let bill = spent.bill(&[], at).ok().flatten();
+    let back = spent.committed.zip(bill);
+    back.map_or(MicroDollars::ZERO, |(committed, bill)| {
+        MicroDollars(committed.0.saturating_sub(bill.total.0).max(0))
+    })
 }
 
 /// The writes that take ended members of a sweep that is being resumed back to `planned`, and hand them to their lanes. At most

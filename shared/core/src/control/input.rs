@@ -361,7 +361,7 @@ mod tests {
             (
                 Control::Cancel,
                 json!({"sweep_id": "a", "member": 1}),
-                "member: is not known; accepted: sweep_id, reason",
+                "member: is not known; accepted: sweep_id, force, reason",
             ),
             (
                 Control::Stop,

@@ -17,22 +17,26 @@ mod find;
 mod input;
 mod list;
 mod name;
+mod order;
+mod outcome;
 mod read;
 mod record;
 mod status;
 mod view;
 
-pub use act::{Decision, Group, Outcome, Outcomes, Step, decide};
+pub use act::{Decision, Step, decide};
 pub use admit::{Way, admit};
 pub use again::{
     AGAIN_MEMBERS_MAX, Replacement, is_resumed, lane_again, lanes_to_launch, launch_again,
-    plan_again, reopen, replace_ended, replacement, resumable,
+    no_room_for_another, plan_again, reopen, replace_ended, replacement, resumable,
 };
-pub use extend::{ExtendedRow, extended, extension_block, extension_key};
+pub use extend::{ExtendedRow, extended, extension_block, extension_key, reserve_longer};
 pub use find::{Found, account_of, all_members, find};
 pub use input::{Extension, MemberName, Request, Target, parse};
 pub use list::{ListRequest, list, parse_list};
 pub use name::Control;
+pub use order::{CalledRow, Later, called_key};
+pub use outcome::{Group, Outcome, Outcomes};
 pub use read::{Reader, shown};
 pub use record::{ControlRow, control_key};
 pub use status::{status_of_instance, status_of_member, status_of_sweep};

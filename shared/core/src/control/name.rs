@@ -92,7 +92,8 @@ impl Control {
     pub(super) fn fields(self) -> &'static [Field] {
         use Field::{By, Force, InstanceId, Member, Reason, SweepId, Until};
         match self {
-            Self::Cancel | Self::Resume => &[SweepId, Reason],
+            Self::Cancel => &[SweepId, Force, Reason],
+            Self::Resume => &[SweepId, Reason],
             Self::Stop | Self::Start => &[SweepId, Member, InstanceId, Reason],
             Self::Terminate => &[SweepId, Member, InstanceId, Force, Reason],
             Self::Replace => &[SweepId, Member, InstanceId, Force, Reason],

@@ -9,6 +9,7 @@ use super::input::Request;
 use super::name::Control;
 use crate::ids::{ClientToken, SweepId};
 use crate::ledger::{Key, Stored};
+use crate::ranges::Indices;
 use crate::rows::{sweep_pk, versioned};
 
 /// A control that was asked for (`SWEEP#id` / `CONTROL#time#execution`). Created by the function `control` when a request
@@ -25,6 +26,9 @@ pub struct ControlRow {
     pub control: Control,
     /// Of what, in words.
     pub target: String,
+    /// The members that it acts on; `None`: all of the sweep.
+    #[serde(default)]
+    pub members: Option<Indices>,
     /// With what, in words, when there is something to say.
     pub with: Option<String>,
     /// The tries, by member, whose instances are to be replaced.
@@ -69,6 +73,7 @@ impl ControlRow {
             execution_arn: execution_arn.to_owned(),
             control: request.control,
             target: request.target.to_string(),
+            members: None,
             with: (!with.is_empty()).then(|| with.join(", ")),
             replaces: BTreeMap::new(),
             reason: request.reason.clone(),

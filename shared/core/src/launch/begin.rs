@@ -97,7 +97,7 @@ pub fn begin(
         attempts.push(attempt);
     }
     writes.push(after.replace()?);
-    writes.push(take_slots(sweep, &slots));
+    writes.push(take_slots(sweep, &slots, while_launching()));
     Ok((attempts, charges.into_writes(sweep, writes)))
 }
 
@@ -161,9 +161,28 @@ pub fn call_again(attempt: &AttemptRow, send_at: u64) -> Result<(AttemptRow, Wri
     Ok((attempt, write))
 }
 
-/// Takes slots of the sweep and of regions, if all have them free and the sweep launches.
-fn take_slots(sweep: &SweepRow, slots: &BTreeMap<Region, i64>) -> Write {
-    let mut when = while_launching();
+/// The write that takes `count` slots in a region for instances that are started again, if sweep and region have them free. It
+/// does not matter whether the sweep launches: they are its instances already.
+#[must_use]
+pub fn take_slots_again(sweep: &SweepRow, region: Region, count: usize) -> Write {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    take_slots(sweep, &[(region, count)].into(), Vec::new())
+}
+
+/// The write that gives back one of these.
+#[must_use]
+pub fn give_slot_back(sweep: &SweepId, region: Region) -> Write {
+    Write::Update {
+        key: sweep_key(sweep),
+        set: Vec::new(),
+        remove: Vec::new(),
+        add: slot_change(region.as_str(), -1),
+        when: Vec::new(),
+    }
+}
+
+/// Takes slots of the sweep and of regions, if all have them free.
+fn take_slots(sweep: &SweepRow, slots: &BTreeMap<Region, i64>, mut when: Vec<Condition>) -> Write {
     let mut limit = |counter, limit: Option<u32>, count: i64| {
         if let Some(limit) = limit {
             when.push(Condition::AtMost(counter, i64::from(limit) - count));

@@ -22,7 +22,8 @@ mod select;
 pub use answer::{After, Answer, CALLS_MAX, after_attempt, is_worn_out, judge, settled_at};
 pub use backoff::{backoff_ms, wait_s};
 pub use begin::{
-    CALL_MS_MAX, begin, call_again, tags, template_name, template_name_at, template_of,
+    CALL_MS_MAX, begin, call_again, give_slot_back, tags, take_slots_again, template_name,
+    template_name_at, template_of,
 };
 pub(crate) use begin::{slot_change, while_going_on};
 pub use close::{Aftermath, Closing, close, give_up, to_give_up};
