@@ -7,7 +7,7 @@ use spawn_core::launch::{self, After, Answer};
 use spawn_core::ledger::{self, Ledger};
 use spawn_core::limits::{Book, Reserved};
 use spawn_core::metrics::{Dimension, Measured, Metric};
-use spawn_core::ports::{Clock, Ec2Error, InAccounts, LaunchInstances, LaunchRequest};
+use spawn_core::ports::{Clock, Ec2Error, InAccounts, LaunchInstances, LaunchRequest, Refusal};
 use spawn_core::rows::{AttemptRow, AttemptState, BatchRow, OpenAttempt, attempt_key, batch_key};
 
 use crate::turn::{Lane, Run};
@@ -32,6 +32,8 @@ impl Open {
 pub(crate) struct Answered {
     pub(crate) open: Open,
     pub(crate) answer: Answer,
+    /// What a fleet said of the pools that gave less than was asked for.
+    pub(crate) refusals: Vec<Refusal>,
     /// Whether nothing more can come of it.
     pub(crate) is_over: bool,
     /// Instances that were recorded now.
@@ -101,7 +103,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             if settled_at > self.now {
                 return Ok(Turn::of(When::At(settled_at), 0, &lane.row));
             }
-            answered.push(self.take(&lane, open, answer.clone()).await?);
+            answered.push(self.take(&lane, open, (answer.clone(), Vec::new())).await?);
         }
         self.finish(lane, answered).await
     }
@@ -140,16 +142,16 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             .map(|open| self.launch(&lane, open))
             .collect();
         let mut answered = Vec::with_capacity(calls.len());
-        while let Some((open, answer)) = calls.next().await {
-            self.measure(&lane, &open.attempt, &answer);
-            answered.push(self.take(&lane, open, answer).await?);
+        while let Some((open, judged)) = calls.next().await {
+            self.measure(&lane, &open.attempt, &judged.0);
+            answered.push(self.take(&lane, open, judged).await?);
         }
         drop(calls);
         self.finish(lane, answered).await
     }
 
     /// Makes one call when its time has come.
-    async fn launch(&self, lane: &Lane, open: Open) -> (Open, Answer) {
+    async fn launch(&self, lane: &Lane, open: Open) -> (Open, (Answer, Vec<Refusal>)) {
         let attempt = &open.attempt;
         let clock = self.ports.clock;
         let early_ms = attempt.send_at.saturating_sub(clock.now_ms());
@@ -179,7 +181,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         &self,
         lane: &Lane,
         mut open: Open,
-        answer: Answer,
+        (answer, refusals): (Answer, Vec<Refusal>),
     ) -> Result<Answered, FunctionError> {
         let after = After::of(&open.attempt, &answer);
         let mut instances = answer
@@ -210,6 +212,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         Ok(Answered {
             open,
             answer,
+            refusals,
             is_over,
             recorded,
         })

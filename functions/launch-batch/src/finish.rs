@@ -175,6 +175,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 &attempt.rung,
                 attempt.at.place(),
                 &one.answer,
+                &one.refusals,
                 is_short,
                 now,
             ) {
@@ -264,7 +265,8 @@ fn troubles(row: &LaneRow, over: &[Answered]) -> BTreeMap<u32, Trouble> {
         let before = troubles.remove(&attempt.shape).unwrap_or_default();
         let launched = attempt.recorded.len();
         let error = one.answer.as_ref().err();
-        if let Some(after) = launch::after_attempt(before, attempt, launched, error) {
+        if let Some(after) = launch::after_attempt(before, attempt, launched, error, &one.refusals)
+        {
             troubles.insert(attempt.shape, after);
         }
     }

@@ -26,11 +26,19 @@ pub enum After {
     LookUp,
 }
 
-/// An answer in which a fleet without instances is the error that its overrides gave.
-pub fn judge(answer: Answer) -> Answer {
+/// An answer in which a fleet without instances is the error that its overrides gave; beside it what EC2 said of each of
+/// them, which may be another thing of each.
+pub fn judge(answer: Answer) -> (Answer, Vec<Refusal>) {
     match answer {
-        Ok(launched) if launched.instances.is_empty() => Err(worst(&launched.refusals)),
-        answer => answer,
+        Ok(mut launched) => {
+            let refusals = std::mem::take(&mut launched.refusals);
+            if launched.instances.is_empty() {
+                (Err(worst(&refusals)), refusals)
+            } else {
+                (Ok(launched), refusals)
+            }
+        }
+        Err(error) => (Err(error), Vec::new()),
     }
 }
 
@@ -95,19 +103,33 @@ pub fn settled_at(attempt: &AttemptRow, answer: &Answer) -> u64 {
     attempt.unsettled_until.max(own)
 }
 
-/// How a shape stands after an attempt that `launched` so many was closed with `error`; `None`: without trouble.
+/// How a shape stands after an attempt that `launched` so many was closed with `error`, and with `refusals` if a fleet's
+/// overrides were refused; `None`: without trouble.
 #[must_use]
 pub fn after_attempt(
     trouble: Trouble,
     attempt: &AttemptRow,
     launched: u32,
     error: Option<&Ec2Error>,
+    refusals: &[Refusal],
 ) -> Option<Trouble> {
     let mut after = trouble;
+    let asked = attempt.members.len();
+    // The quota may have room for fewer, whatever else was said of the other pools.
+    let is_over_quota = launched < asked
+        && asked > 1
+        && refusals
+            .iter()
+            .any(|refusal| matches!(refusal.error, Ec2Error::Quota(_)));
     if launched > 0 {
+        let call_max = if is_over_quota {
+            Some(asked / 2)
+        } else {
+            after.call_max.map(|most| most.saturating_mul(2))
+        };
         after = Trouble {
             refused: after.refused,
-            call_max: after.call_max.map(|most| most.saturating_mul(2)),
+            call_max,
             ..Trouble::default()
         };
         after.call_max = after
@@ -118,8 +140,10 @@ pub fn after_attempt(
     let Some(error) = error else {
         return Some(after).filter(|after| *after != Trouble::default());
     };
-    let asked = attempt.members.len();
     after.last_error = Some(error.to_string());
+    if is_over_quota {
+        after.call_max = Some(asked / 2);
+    }
     match error {
         Ec2Error::NoCapacity(_) => {}
         Ec2Error::Throttled(_) => after.last_error = None,
