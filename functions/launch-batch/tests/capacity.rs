@@ -203,23 +203,6 @@ async fn a_region_whose_tokens_are_gone_gives_waiting_members_to_another_when_th
     assert_sound(&world).await;
 }
 
-#[tokio::test]
-async fn a_quota_with_room_for_some_launches_them_and_the_rest_fails_with_its_words() {
-    let world = World::new(&sweep(100, &["us-east-1.on-demand"], None)).await;
-    world.cloud.limit_quota(Some(25));
-    run_lane_of(&world, "us-east-1.on-demand").await;
-    let members = world.members().await;
-    assert_eq!(launched(&members), 25);
-    let failed: Vec<_> = members
-        .iter()
-        .filter(|m| m.state == MemberState::Failed)
-        .collect();
-    assert_eq!(failed.len(), 75);
-    let reason = failed[0].reason.clone().unwrap();
-    assert!(reason.contains("VcpuLimitExceeded"), "{reason}");
-    assert_sound(&world).await;
-}
-
 /// The pools that are known to have no capacity in us-east-1.
 async fn dry(world: &World) -> Vec<String> {
     let pk = pools_pk(&lane("us-east-1.on-demand").place());

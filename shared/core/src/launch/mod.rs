@@ -14,12 +14,14 @@ mod answer;
 mod backoff;
 mod begin;
 mod close;
+mod lack;
 mod ladder;
 mod pools;
+mod quota;
 mod record;
 mod select;
 
-pub use answer::{After, Answer, CALLS_MAX, after_attempt, is_worn_out, judge, settled_at};
+pub use answer::{After, Answer, CALLS_MAX, Ended, after_attempt, is_worn_out, judge, settled_at};
 pub use backoff::{backoff_ms, wait_s};
 pub use begin::{
     CALL_MS_MAX, begin, call_again, tags, template_name, template_name_at, template_of,
