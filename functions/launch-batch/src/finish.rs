@@ -135,6 +135,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 .collect();
             let aftermath = Aftermath {
                 not_before,
+                next_launch_at: next_launch_at(&row, &over),
                 setbacks,
                 troubles: troubles(sweep, &row, &over, now),
             };
@@ -259,6 +260,16 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         // The attempts count for more: what was not given back comes back with time.
         Ok(())
     }
+}
+
+/// With `launch_delay`: when the lane may launch again after what these attempts launched. A call may have been made later than
+/// planned, because its launcher stood still or the ledger was busy.
+fn next_launch_at(row: &LaneRow, over: &[Answered]) -> u64 {
+    let launched = over
+        .iter()
+        .filter(|one| row.launch_delay_s > 0 && !one.open.attempt.recorded.is_empty());
+    let times = launched.map(|one| one.launched_at + row.launch_delay_s * 1000);
+    times.max().unwrap_or(0)
 }
 
 /// How the lane's shapes stand after these attempts; `sweep` as it was before them.

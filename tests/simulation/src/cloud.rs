@@ -49,6 +49,7 @@ pub(crate) struct State {
     calls: usize,
     shown: BTreeMap<InstanceArn, Addresses>,
     latency_ms: u64,
+    template_latency_ms: u64,
 }
 
 /// The home account's id.
@@ -130,6 +131,11 @@ impl Cloud {
     /// From now on an answer to a launch takes so long; it takes effect at once.
     pub fn answer_after(&self, ms: u64) {
         self.state().latency_ms = ms;
+    }
+
+    /// From now on a launch template takes so long.
+    pub fn create_templates_after(&self, ms: u64) {
+        self.state().template_latency_ms = ms;
     }
 
     /// Every launch that took effect: when, and of how many instances.
@@ -442,6 +448,10 @@ impl InAccounts for Cloud {
 
 impl LaunchInstances for Cloud {
     async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
+        let latency_ms = self.state().template_latency_ms;
+        if latency_ms > 0 {
+            self.clock.sleep_ms(latency_ms).await;
+        }
         self.call(region, |state, place| {
             let group = template.shape.placement_group.as_ref();
             if let Some(group) = group.filter(|group| group.is_own) {

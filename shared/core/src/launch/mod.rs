@@ -31,7 +31,7 @@ pub use close::{Aftermath, Closing, close, give_up, to_give_up};
 pub use ladder::{Step, ladder, rung};
 pub use pools::{DRY_MS, DryPools, dried};
 pub use record::{pair, record, recorded, rung_words};
-pub use select::{Chosen, Facts, HORIZON_MS, PARALLEL_MAX, Selection, select, site};
+pub use select::{Chosen, Facts, HORIZON_MS, LEAD_MS, PARALLEL_MAX, Selection, select, site};
 
 /// The most members of one launch call.
 ///

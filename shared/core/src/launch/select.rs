@@ -22,7 +22,10 @@ pub const HORIZON_MS: u64 = 2_600;
 
 /// With `launch_delay`, a call is planned so long ahead that its intent is written before its time has come: calls are then as
 /// far apart as the delay says, and not as their writes happen to be.
-const LEAD_MS: u64 = 250;
+pub const LEAD_MS: u64 = 250;
+
+/// A lane is woken so long before its time has come: waking takes a part of a second, and the rest is waited for to the ms.
+const WAKE_MS: u64 = 1_000;
 
 /// A lane that lacks slots for some members waits by the clock for others if their time comes so soon.
 const SLOT_PATIENCE_MS: u64 = 30_000;
@@ -120,7 +123,7 @@ pub fn select(facts: &Facts<'_>, book: &mut Book) -> Selection {
     };
     let lane = facts.lane;
     if lane.launch_delay_s > 0 && lane.next_launch_at > facts.now + HORIZON_MS {
-        return Selection::Wait(lane.next_launch_at);
+        return Selection::Wait(lane.next_launch_at - WAKE_MS);
     }
     for batch in facts.batches {
         if let Some(at) = search.choose(batch, book) {

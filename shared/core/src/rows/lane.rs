@@ -103,7 +103,8 @@ pub struct LaneRow {
     pub pending: u32,
     /// Seconds between two launches, one member at a time; 0: as fast as EC2 permits.
     pub launch_delay_s: u64,
-    /// With `launch_delay_s`: when the next launch may be made, in ms since 1970.
+    /// With `launch_delay_s`: when the next launch may be made, in ms since 1970. Moved with each call, also with one that is made
+    /// again, and with the launch itself when that was later than planned.
     #[serde(default)]
     pub next_launch_at: u64,
     /// Seconds for which members wait for capacity when no pool has any.
