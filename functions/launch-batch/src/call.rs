@@ -4,11 +4,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use spawn_core::errors::FunctionError;
 use spawn_core::launch::{self, After, Answer};
-use spawn_core::ledger::{self, Ledger};
+use spawn_core::ledger::{self, Ledger, Versioned as _};
 use spawn_core::limits::{Book, Reserved};
 use spawn_core::metrics::{Dimension, Measured, Metric};
-use spawn_core::ports::{Clock, Ec2Error, InAccounts, LaunchInstances, LaunchRequest};
-use spawn_core::rows::{AttemptRow, AttemptState, BatchRow, OpenAttempt, attempt_key, batch_key};
+use spawn_core::ports::{Clock, Ec2Error, InAccounts, LaunchInstances, LaunchRequest, Refusal};
+use spawn_core::rows::{
+    AttemptRow, AttemptState, BatchRow, LaunchApi, OpenAttempt, attempt_key, batch_key,
+};
 
 use crate::turn::{Lane, Run};
 use crate::{Turn, When};
@@ -28,10 +30,27 @@ impl Open {
     }
 }
 
+/// A fleet launches within so long after its call, unless the call is held up on its way.
+const FLEET_MS: u64 = 5_000;
+
+/// What EC2 said to a call.
+#[derive(Clone)]
+pub(crate) struct Told {
+    pub(crate) answer: Answer,
+    /// What a fleet said of the pools that gave less than was asked for.
+    pub(crate) refusals: Vec<Refusal>,
+    /// When the call was made, in ms since 1970; 0: it was not made now.
+    pub(crate) sent_at: u64,
+}
+
 /// An attempt whose call was answered, judged and recorded.
 pub(crate) struct Answered {
     pub(crate) open: Open,
     pub(crate) answer: Answer,
+    /// What a fleet said of the pools that gave less than was asked for.
+    pub(crate) refusals: Vec<Refusal>,
+    /// When its instances were launched, as far as that is known, in ms since 1970.
+    pub(crate) launched_at: u64,
     /// Whether nothing more can come of it.
     pub(crate) is_over: bool,
     /// Instances that were recorded now.
@@ -40,7 +59,7 @@ pub(crate) struct Answered {
 
 impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
     /// Makes the calls of the lane's attempts once more: whoever made them before may have died before, during or after them.
-    pub(crate) async fn resume(&self, lane: Lane) -> Result<Turn, FunctionError> {
+    pub(crate) async fn resume(&self, mut lane: Lane) -> Result<Turn, FunctionError> {
         if lane.row.not_before > self.now {
             return Ok(Turn::of(When::At(lane.row.not_before), 0, &lane.row));
         }
@@ -70,7 +89,13 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 }
                 Reserved::At(time) => {
                     // Its tokens, or its place behind `launch_delay`, may be there later than now.
-                    let time = time.max(open.attempt.send_at);
+                    let mut time = time.max(open.attempt.send_at);
+                    if lane.row.launch_delay_s > 0 {
+                        // The next launch is as far from this call as from the first.
+                        time = time.max(self.ports.clock.now_ms() + launch::LEAD_MS);
+                        let next = time + lane.row.launch_delay_s * 1000;
+                        lane.row.next_launch_at = lane.row.next_launch_at.max(next);
+                    }
                     let (attempt, write) = launch::call_again(&open.attempt, time)?;
                     open.attempt = attempt;
                     open.attempt.send_at = time;
@@ -87,21 +112,31 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             return Ok(Turn::of(When::At(time), 0, &lane.row));
         }
         writes.extend(book.writes()?);
+        if lane.row.launch_delay_s > 0 {
+            writes.push(lane.row.clone().replace()?);
+        }
         self.commit(writes).await?;
+        if lane.row.launch_delay_s > 0 {
+            lane.row.version += 1;
+        }
         self.call(lane, ready).await
     }
 
     /// Closes attempts whose calls nobody answers, once none of them can take effect any more.
     async fn abandon(&self, lane: Lane, opens: Vec<Open>) -> Result<Turn, FunctionError> {
         let words = format!("no answer came, {} times over", launch::CALLS_MAX);
-        let answer: Answer = Err(Ec2Error::Transient(words));
+        let told = Told {
+            answer: Err(Ec2Error::Transient(words)),
+            refusals: Vec::new(),
+            sent_at: 0,
+        };
         let mut answered = Vec::with_capacity(opens.len());
         for open in opens {
-            let settled_at = launch::settled_at(&open.attempt, &answer);
+            let settled_at = launch::settled_at(&open.attempt, &told.answer);
             if settled_at > self.now {
                 return Ok(Turn::of(When::At(settled_at), 0, &lane.row));
             }
-            answered.push(self.take(&lane, open, answer.clone()).await?);
+            answered.push(self.take(&lane, open, told.clone()).await?);
         }
         self.finish(lane, answered).await
     }
@@ -140,16 +175,16 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             .map(|open| self.launch(&lane, open))
             .collect();
         let mut answered = Vec::with_capacity(calls.len());
-        while let Some((open, answer)) = calls.next().await {
-            self.measure(&lane, &open.attempt, &answer);
-            answered.push(self.take(&lane, open, answer).await?);
+        while let Some((open, told)) = calls.next().await {
+            self.measure(&lane, &open.attempt, &told.answer);
+            answered.push(self.take(&lane, open, told).await?);
         }
         drop(calls);
         self.finish(lane, answered).await
     }
 
     /// Makes one call when its time has come.
-    async fn launch(&self, lane: &Lane, open: Open) -> (Open, Answer) {
+    async fn launch(&self, lane: &Lane, open: Open) -> (Open, Told) {
         let attempt = &open.attempt;
         let clock = self.ports.clock;
         let early_ms = attempt.send_at.saturating_sub(clock.now_ms());
@@ -170,8 +205,15 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             count: attempt.members.len(),
             tags,
         };
+        let sent_at = clock.now_ms();
         let answer = self.ec2(&attempt.at).launch(&request).await;
-        (open, launch::judge(answer))
+        let (answer, refusals) = launch::judge(answer);
+        let told = Told {
+            answer,
+            refusals,
+            sent_at,
+        };
+        (open, told)
     }
 
     /// Records what an answer says of one attempt.
@@ -179,8 +221,13 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         &self,
         lane: &Lane,
         mut open: Open,
-        answer: Answer,
+        told: Told,
     ) -> Result<Answered, FunctionError> {
+        let Told {
+            answer,
+            refusals,
+            sent_at,
+        } = told;
         let after = After::of(&open.attempt, &answer);
         let mut instances = answer
             .as_ref()
@@ -202,6 +249,13 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         let recorded = self.record(lane, &mut open, &instances).await?;
         let is_full = open.attempt.recorded.len() >= open.attempt.members.len();
         let now = self.ports.clock.now_ms();
+        // A fleet's answer does not tell when it launched, and is taken for the time only when the call was held up.
+        let is_known = open.attempt.rung.api == LaunchApi::RunInstances
+            || after == After::LookUp
+            || now > sent_at + FLEET_MS;
+        let shown = instances.iter().filter(|_| is_known);
+        let latest = shown.map(|one| one.launched_at.min(now)).max();
+        let launched_at = sent_at.max(latest.unwrap_or(0));
         let is_over = match after {
             After::Close => true,
             After::Unanswered | After::Repeat => false,
@@ -210,6 +264,8 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         Ok(Answered {
             open,
             answer,
+            refusals,
+            launched_at,
             is_over,
             recorded,
         })

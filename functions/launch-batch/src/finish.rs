@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spawn_core::errors::FunctionError;
-use spawn_core::launch::{self, Aftermath, Closing};
+use spawn_core::launch::{self, Aftermath, Closing, Ended};
 use spawn_core::ledger::{self, Ledger, LedgerError, Stored, Versioned};
 use spawn_core::limits::Book;
 use spawn_core::metrics::{Dimension, Measured, Metric};
 use spawn_core::ports::{Clock, CloudInstance, Ec2Error, InAccounts, LaunchInstances};
 use spawn_core::rows::{
-    BatchRow, LaneRow, LaunchApi, MemberRow, ProgramRow, Trouble, batch_key, lane_key, program_key,
+    BatchRow, LaneRow, LaunchApi, MemberRow, ProgramRow, SweepRow, Trouble, batch_key, lane_key,
+    program_key,
 };
 
 use crate::call::{Answered, Open};
@@ -93,7 +94,9 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         if !settled.is_empty() {
             self.commit(settled).await?;
         }
-        let row = self.close(lane.row, over, setbacks, not_before).await?;
+        let row = self
+            .close(&lane.sweep, lane.row, over, (setbacks, not_before))
+            .await?;
         let next = if is_set_back {
             When::At(not_before)
         } else {
@@ -110,11 +113,12 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
     /// launcher's as long as their versions say so.
     async fn close(
         &self,
+        sweep: &SweepRow,
         mut row: LaneRow,
         over: Vec<Answered>,
-        setbacks: u32,
-        not_before: u64,
+        (setbacks, not_before): (u32, u64),
     ) -> Result<LaneRow, FunctionError> {
+        let now = self.ports.clock.now_ms();
         for one in &over {
             log(&row, one);
         }
@@ -131,8 +135,9 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 .collect();
             let aftermath = Aftermath {
                 not_before,
+                next_launch_at: next_launch_at(&row, &over),
                 setbacks,
-                troubles: troubles(&row, &over),
+                troubles: troubles(sweep, &row, &over, now),
             };
             let writes = launch::close(&row, closings, aftermath)?;
             match self.commit(writes).await {
@@ -175,6 +180,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 &attempt.rung,
                 attempt.at.place(),
                 &one.answer,
+                &one.refusals,
                 is_short,
                 now,
             ) {
@@ -256,15 +262,37 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
     }
 }
 
-/// How the lane's shapes stand after these attempts.
-fn troubles(row: &LaneRow, over: &[Answered]) -> BTreeMap<u32, Trouble> {
+/// With `launch_delay`: when the lane may launch again after what these attempts launched. A call may have been made later than
+/// planned, because its launcher stood still or the ledger was busy.
+fn next_launch_at(row: &LaneRow, over: &[Answered]) -> u64 {
+    let launched = over
+        .iter()
+        .filter(|one| row.launch_delay_s > 0 && !one.open.attempt.recorded.is_empty());
+    let times = launched.map(|one| one.launched_at + row.launch_delay_s * 1000);
+    times.max().unwrap_or(0)
+}
+
+/// How the lane's shapes stand after these attempts; `sweep` as it was before them.
+fn troubles(
+    sweep: &SweepRow,
+    row: &LaneRow,
+    over: &[Answered],
+    now: u64,
+) -> BTreeMap<u32, Trouble> {
     let mut troubles = row.troubles.clone();
     for one in over {
         let attempt = &one.open.attempt;
         let before = troubles.remove(&attempt.shape).unwrap_or_default();
-        let launched = attempt.recorded.len();
-        let error = one.answer.as_ref().err();
-        if let Some(after) = launch::after_attempt(before, attempt, launched, error) {
+        let live = sweep.live_in.get(&attempt.at.region);
+        let ended = Ended {
+            attempt,
+            launched: attempt.recorded.len(),
+            error: one.answer.as_ref().err(),
+            refusals: &one.refusals,
+            live: live.copied().unwrap_or(0),
+            now,
+        };
+        if let Some(after) = launch::after_attempt(row, before, &ended) {
             troubles.insert(attempt.shape, after);
         }
     }

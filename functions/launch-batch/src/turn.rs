@@ -224,7 +224,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         chosen: Vec<Chosen>,
         mut book: Book,
     ) -> Result<Turn, FunctionError> {
-        let chosen = match self.afford(&lane, &peers, chosen, &mut book).await? {
+        let mut chosen = match self.afford(&lane, &peers, chosen, &mut book).await? {
             Ok(chosen) => chosen,
             Err(Unaffordable::Now(charged_at_most)) => {
                 tracing::info!(sweep_id = %lane.sweep.sweep_id, lane = %lane.row.lane, "no room in a budget");
@@ -242,7 +242,6 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 return self.note(lane, troubles).await;
             }
         };
-        let chosen = &chosen[..];
         let places: BTreeMap<(&LaneId, u32), u32> = chosen
             .iter()
             .map(|one| ((&one.at, one.batch.shape), one.step))
@@ -266,12 +265,19 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 }
             }
         }
-        let (attempts, mut writes) = launch::begin(&lane.sweep, &lane.row, chosen, self.now)?;
+        if lane.row.launch_delay_s > 0 {
+            // Templates may have taken long: the call is not to be late by that, and the next one too early.
+            let soonest = self.ports.clock.now_ms() + launch::LEAD_MS;
+            for one in &mut chosen {
+                one.send_at = one.send_at.max(soonest);
+            }
+        }
+        let (attempts, mut writes) = launch::begin(&lane.sweep, &lane.row, &chosen, self.now)?;
         writes.extend(book.writes()?);
         self.commit(writes).await?;
         lane.row.version += 1;
         let mut open = Vec::with_capacity(attempts.len());
-        for (attempt, one) in attempts.into_iter().zip(chosen) {
+        for (attempt, one) in attempts.into_iter().zip(&chosen) {
             tracing::info!(
                 sweep_id = %lane.sweep.sweep_id,
                 lane = %lane.row.lane,

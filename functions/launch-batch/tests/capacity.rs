@@ -15,7 +15,7 @@ use simulation::{Death, When, World, lane, sweep};
 use spawn_core::ids::Market;
 use spawn_core::ledger::{self, Ledger as _, Versioned as _};
 use spawn_core::ports::{Clock as _, Ec2Error};
-use spawn_core::rows::{LaneRow, LaunchApi, MemberRow, lane_key};
+use spawn_core::rows::{DryPoolRow, LaneRow, LaunchApi, MemberRow, lane_key, pools_pk};
 use spawn_core::state::MemberState;
 
 const SPOT: &str = "us-east-1.spot";
@@ -203,20 +203,58 @@ async fn a_region_whose_tokens_are_gone_gives_waiting_members_to_another_when_th
     assert_sound(&world).await;
 }
 
+/// The pools that are known to have no capacity in us-east-1.
+async fn dry(world: &World) -> Vec<String> {
+    let pk = pools_pk(&lane("us-east-1.on-demand").place());
+    let rows: Vec<DryPoolRow> = ledger::load_all(&world.ledger, &pk, "").await.unwrap();
+    rows.iter().map(|row| row.pool.to_string()).collect()
+}
+
+/// A lane of two types in two zones, of which the first has no capacity and the quota of the second has room for so many.
+async fn dry_beside_a_quota(members: u32, room: usize) -> World {
+    let name = "us-east-1.on-demand";
+    let world = World::new(&sweep(members, &[name], None)).await;
+    change(&world, name, |row| {
+        row.shapes[0].zones = vec!["us-east-1a".to_owned(), "us-east-1b".to_owned()];
+    })
+    .await;
+    world.cloud.limit_pool("us-east-1 on-demand c5.large", 0);
+    world
+        .cloud
+        .limit_quota_of("us-east-1 on-demand m5.large", room);
+    world
+}
+
 #[tokio::test]
-async fn a_quota_with_room_for_some_launches_them_and_the_rest_fails_with_its_words() {
-    let world = World::new(&sweep(100, &["us-east-1.on-demand"], None)).await;
-    world.cloud.limit_quota(Some(25));
-    run_lane_of(&world, "us-east-1.on-demand").await;
+async fn a_fleet_of_which_each_pool_was_refused_for_another_reason_empties_only_those_without_capacity()
+ {
+    let world = dry_beside_a_quota(3, 1).await;
+    step_of(&world, "us-east-1.on-demand", 1).await;
+    assert_eq!(
+        dry(&world).await,
+        ["c5.large@us-east-1a", "c5.large@us-east-1b"]
+    );
     let members = world.members().await;
-    assert_eq!(launched(&members), 25);
-    let failed: Vec<_> = members
-        .iter()
-        .filter(|m| m.state == MemberState::Failed)
-        .collect();
-    assert_eq!(failed.len(), 75);
-    let reason = failed[0].reason.clone().unwrap();
-    assert!(reason.contains("VcpuLimitExceeded"), "{reason}");
+    assert_eq!(launched(&members), 1, "the quota has room for one of three");
+    assert_sound(&world).await;
+}
+
+#[tokio::test]
+async fn a_quota_among_the_refusals_of_a_fleet_halves_the_call_until_it_fits() {
+    let world = dry_beside_a_quota(100, 1_000).await;
+    world
+        .cloud
+        .limit_quota_of("us-east-1 on-demand m5.large", 90);
+    step_of(&world, "us-east-1.on-demand", 1).await;
+    assert_eq!(launched(&world.members().await), 90);
+    let calls = world.cloud.launch_calls();
+    assert!(calls < 20, "{calls}");
+    assert!(
+        dry(&world)
+            .await
+            .iter()
+            .all(|pool| pool.starts_with("c5.large"))
+    );
     assert_sound(&world).await;
 }
 

@@ -10,7 +10,7 @@ mod common;
 use common::{LANE, input_of, ports, run_lane, step, step_of};
 use futures_util::future::join_all;
 use launch_batch::{Next, Ports, handle};
-use simulation::{World, sweep};
+use simulation::{Death, When, World, sweep};
 use spawn_core::ledger::{self, Stored as _, Versioned as _};
 use spawn_core::limits::{Book, Bucket, LimitRow, QuotaRow, Reserved, Sizes, limit_key};
 use spawn_core::ports::{Clock as _, Ec2Error};
@@ -239,6 +239,66 @@ async fn launches_are_as_far_apart_as_the_delay_says_whoever_makes_them() {
         assert!(apart_ms >= 7_000, "{apart_ms} ms");
     }
     assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+/// The gaps between the launches of a lane of four members that are to be three seconds apart.
+async fn gaps(world: &World) -> Vec<u64> {
+    one_type(world, |row| row.launch_delay_s = 3).await;
+    run_lane(world).await;
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    let launches = world.cloud.launches();
+    assert_eq!(launches.len(), 4);
+    let pairs = launches.windows(2);
+    pairs.map(|pair| pair[1].0 - pair[0].0).collect()
+}
+
+fn assert_exact(gaps: &[u64]) {
+    let is_exact = |gap: &u64| (3_000..3_100).contains(gap);
+    assert!(gaps.iter().all(is_exact), "{gaps:?} ms");
+}
+
+#[tokio::test]
+async fn a_call_that_is_made_again_moves_the_launches_behind_it() {
+    for failures in [0, 1, 3] {
+        for error in [
+            Ec2Error::Transient("InternalError: again".to_owned()),
+            Ec2Error::Throttled("RequestLimitExceeded: slowly".to_owned()),
+        ] {
+            let world = World::new(&sweep(4, &[LANE], None)).await;
+            world.cloud.fail_next(vec![error; failures]);
+            assert_exact(&gaps(&world).await);
+        }
+    }
+}
+
+/// Whoever makes the call knows when; the lane's next launch is as far from it, though it was planned for earlier.
+#[tokio::test]
+async fn a_launcher_that_dies_anywhere_brings_no_launch_too_near_to_the_one_before() {
+    for call in 0..60 {
+        for when in [When::Before, When::After].map(|when| Death { call, when }) {
+            let world = World::new(&sweep(4, &[LANE], None)).await;
+            one_type(&world, |row| row.launch_delay_s = 3).await;
+            world.faults.arm(Some(when));
+            world.faults.run(run_lane(&world)).await;
+            world.faults.arm(None);
+            // Whoever goes on comes later.
+            world.clock.set(world.clock.now_ms() + 2_800);
+            run_lane(&world).await;
+            let launches = world.cloud.launches();
+            assert_eq!(launches.len(), 4);
+            for pair in launches.windows(2) {
+                let apart_ms = pair[1].0 - pair[0].0;
+                assert!(apart_ms >= 3_000, "{when:?}: {apart_ms} ms");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_takes_long_delays_the_launches_behind_the_first_as_well() {
+    let world = World::new(&sweep(4, &[LANE], None)).await;
+    world.cloud.create_templates_after(2_000);
+    assert_exact(&gaps(&world).await);
 }
 
 #[tokio::test]

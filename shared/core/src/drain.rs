@@ -169,6 +169,7 @@ pub async fn close_abandoned_attempts(
         .collect();
     let aftermath = launch::Aftermath {
         not_before: now,
+        next_launch_at: lane.next_launch_at,
         setbacks: lane.setbacks,
         troubles: lane.troubles.clone(),
     };

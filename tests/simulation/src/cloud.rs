@@ -46,9 +46,11 @@ pub(crate) struct State {
     refusing: BTreeMap<String, Ec2Error>,
     forgetful: bool,
     quota: Option<usize>,
+    quotas: BTreeMap<String, usize>,
     calls: usize,
     shown: BTreeMap<InstanceArn, Addresses>,
     latency_ms: u64,
+    template_latency_ms: u64,
 }
 
 /// The home account's id.
@@ -111,9 +113,15 @@ impl Cloud {
         self.state().refusing.clear();
     }
 
-    /// From now on a call is refused that would bring the instances that were ever launched over this number.
+    /// From now on a call is refused that would bring the instances that live over this number.
     pub fn limit_quota(&self, instances: Option<usize>) {
         self.state().quota = instances;
+    }
+
+    /// From now on pools give nothing to a call that would bring their instances that live over this number, though other pools
+    /// of the same fleet may; named as in [`Cloud::limit_pool`].
+    pub fn limit_quota_of(&self, pools: &str, instances: usize) {
+        self.state().quotas.insert(pools.to_owned(), instances);
     }
 
     /// From now on repeated fleets are answered without their instances.
@@ -124,6 +132,11 @@ impl Cloud {
     /// From now on an answer to a launch takes so long; it takes effect at once.
     pub fn answer_after(&self, ms: u64) {
         self.state().latency_ms = ms;
+    }
+
+    /// From now on a launch template takes so long.
+    pub fn create_templates_after(&self, ms: u64) {
+        self.state().template_latency_ms = ms;
     }
 
     /// Every launch that took effect: when, and of how many instances.
@@ -278,11 +291,7 @@ impl State {
             let text = "InvalidLaunchTemplateName.NotFoundException".to_owned();
             return Err(Ec2Error::Refused(text));
         }
-        let launched: usize = self
-            .launches
-            .values()
-            .map(|p| p.answer.instances.len())
-            .sum();
+        let launched = self.living().count();
         let asked = usize::try_from(request.count).unwrap_or(usize::MAX);
         if self
             .quota
@@ -325,6 +334,26 @@ impl State {
         }
     }
 
+    /// The instances that count against quotas.
+    fn living(&self) -> impl Iterator<Item = &CloudInstance> {
+        let all = self.launches.values().flat_map(|p| &p.answer.instances);
+        all.filter(|instance| !instance.state.is_ending())
+    }
+
+    /// Whether `count` more would pass the quota that a pool of this name draws on.
+    fn passes_quota(&self, name: &str, place: Place, count: usize) -> bool {
+        let Some((scope, most)) = self.quotas.iter().find(|(one, _)| name.starts_with(*one)) else {
+            return false;
+        };
+        let name_of = |one: &CloudInstance| {
+            let zone = &one.availability_zone;
+            format!("{place} {} {}@{zone}", one.market, one.instance_type)
+        };
+        let living = self.living().filter(|one| is_in(one, place));
+        let living = living.filter(|one| name_of(one).starts_with(scope));
+        living.count() + count > *most
+    }
+
     /// Takes instances from the request's pools, one after the other.
     fn fill(&mut self, place: Place, request: &LaunchRequest, now: u64) -> Launched {
         let mut answer = Launched::default();
@@ -339,6 +368,14 @@ impl State {
                 answer.refusals.push(Refusal {
                     pool: pool.clone(),
                     error: error.clone(),
+                });
+                continue;
+            }
+            if self.passes_quota(&name, place, missing) {
+                let text = "VcpuLimitExceeded: more than the quota".to_owned();
+                answer.refusals.push(Refusal {
+                    pool: pool.clone(),
+                    error: Ec2Error::Quota(text),
                 });
                 continue;
             }
@@ -418,6 +455,10 @@ impl InAccounts for Cloud {
 
 impl LaunchInstances for Cloud {
     async fn ensure_template(&self, region: &Region, template: &Template) -> Result<(), Ec2Error> {
+        let latency_ms = self.state().template_latency_ms;
+        if latency_ms > 0 {
+            self.clock.sleep_ms(latency_ms).await;
+        }
         self.call(region, |state, place| {
             let group = template.shape.placement_group.as_ref();
             if let Some(group) = group.filter(|group| group.is_own) {

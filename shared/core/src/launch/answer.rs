@@ -1,7 +1,8 @@
 //! What EC2's answer to an attempt means.
 
+use crate::launch::quota;
 use crate::ports::{Ec2Error, Launched, Refusal};
-use crate::rows::{AttemptRow, LaunchApi, Trouble};
+use crate::rows::{AttemptRow, LaneRow, LaunchApi, Trouble};
 
 /// How often the call of an attempt is made before what it launched is looked up and the attempt closed.
 pub const CALLS_MAX: u32 = 20;
@@ -26,11 +27,19 @@ pub enum After {
     LookUp,
 }
 
-/// An answer in which a fleet without instances is the error that its overrides gave.
-pub fn judge(answer: Answer) -> Answer {
+/// An answer in which a fleet without instances is the error that its overrides gave; beside it what EC2 said of each of
+/// them, which may be another thing of each.
+pub fn judge(answer: Answer) -> (Answer, Vec<Refusal>) {
     match answer {
-        Ok(launched) if launched.instances.is_empty() => Err(worst(&launched.refusals)),
-        answer => answer,
+        Ok(mut launched) => {
+            let refusals = std::mem::take(&mut launched.refusals);
+            if launched.instances.is_empty() {
+                (Err(worst(&refusals)), refusals)
+            } else {
+                (Ok(launched), refusals)
+            }
+        }
+        Err(error) => (Err(error), Vec::new()),
     }
 }
 
@@ -43,12 +52,12 @@ fn worst(refusals: &[Refusal]) -> Ec2Error {
     };
     first(|e| matches!(e, Ec2Error::Throttled(_)))
         .or_else(|| first(|e| matches!(e, Ec2Error::NoCapacity(_))))
+        .or_else(|| first(|e| matches!(e, Ec2Error::Quota(_))))
         // The fleet's answer is final whatever happened inside it, so this is not a call without an answer.
         .or_else(|| {
             first(|e| matches!(e, Ec2Error::Transient(_) | Ec2Error::Unknown(_)))
                 .map(|error| Ec2Error::Unknown(error.text().to_owned()))
         })
-        .or_else(|| first(|e| matches!(e, Ec2Error::Quota(_))))
         .or_else(|| first(|_| true))
         .unwrap_or_else(|| {
             let text = "UnfulfillableCapacity: the fleet launched nothing and did not say why";
@@ -95,38 +104,92 @@ pub fn settled_at(attempt: &AttemptRow, answer: &Answer) -> u64 {
     attempt.unsettled_until.max(own)
 }
 
-/// How a shape stands after an attempt that `launched` so many was closed with `error`; `None`: without trouble.
+/// An attempt that is closed, and what came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// The attempt.
+    pub attempt: &'a AttemptRow,
+    /// Instances that it launched.
+    pub launched: u32,
+    /// EC2's error, if there was one.
+    pub error: Option<&'a Ec2Error>,
+    /// What a fleet said of its pools.
+    pub refusals: &'a [Refusal],
+    /// Instances of the sweep in the attempt's region, without its own.
+    pub live: i64,
+    /// The present, in ms since 1970.
+    pub now: u64,
+}
+
+/// How a shape of `lane` stands after an attempt; `None`: without trouble.
 #[must_use]
-pub fn after_attempt(
-    trouble: Trouble,
-    attempt: &AttemptRow,
-    launched: u32,
-    error: Option<&Ec2Error>,
-) -> Option<Trouble> {
+pub fn after_attempt(lane: &LaneRow, trouble: Trouble, ended: &Ended<'_>) -> Option<Trouble> {
+    let Ended {
+        attempt,
+        launched,
+        error,
+        ..
+    } = *ended;
+    let asked = attempt.members.len();
     let mut after = trouble;
+    let scope = quota::scope(&attempt.at, attempt.rung.market);
+    let by_quota = quota::refused_by(attempt, error, ended.refusals);
     if launched > 0 {
         after = Trouble {
             refused: after.refused,
-            call_max: after.call_max.map(|most| most.saturating_mul(2)),
+            quotas: after.quotas,
             ..Trouble::default()
         };
-        after.call_max = after
-            .call_max
-            .filter(|most| *most < super::BATCH_MEMBERS_MAX);
+        match (after.quotas.remove(&scope), by_quota) {
+            (before, Some(refused)) if launched < asked => {
+                let asked = asked.max(2);
+                let felt = quota::felt(before, asked, refused, ended.live, ended.now);
+                after.quotas.insert(scope, felt);
+            }
+            (Some(mut before), _) => {
+                before.call_max = before.call_max.saturating_mul(2);
+                before.refusals = 0;
+                before.rest_until = 0;
+                if before.call_max < super::BATCH_MEMBERS_MAX {
+                    after.quotas.insert(scope, before);
+                }
+            }
+            (None, _) => {}
+        }
         return Some(after).filter(|after| *after != Trouble::default());
     }
     let Some(error) = error else {
         return Some(after).filter(|after| *after != Trouble::default());
     };
-    let asked = attempt.members.len();
     after.last_error = Some(error.to_string());
+    // The quota may have room for fewer, whatever was said of the other pools; one member waits for it when there is no other
+    // pool to ask.
+    if let Some(refused) = by_quota
+        && (asked > 1 || matches!(error, Ec2Error::Quota(_)))
+    {
+        let felt = quota::felt(
+            after.quotas.remove(&scope),
+            asked,
+            refused,
+            ended.live,
+            ended.now,
+        );
+        after.quotas.insert(scope.clone(), felt);
+    }
     match error {
         Ec2Error::NoCapacity(_) => {}
         Ec2Error::Throttled(_) => after.last_error = None,
-        // The quota may have room for fewer.
-        Ec2Error::Quota(_) if asked > 1 => after.call_max = Some(asked / 2),
-        Ec2Error::Quota(_) | Ec2Error::Refused(_) | Ec2Error::Transient(_) => {
-            after.call_max = None;
+        Ec2Error::Quota(_) => {
+            if asked <= 1
+                && quota::holds_none(lane, attempt, ended)
+                && let Some(quota) = after.quotas.get(&scope)
+            {
+                let at = (attempt.at.place(), attempt.rung.market);
+                let words = quota::words(lane, at, quota, lane.pending);
+                after.refused.insert(attempt.step, words);
+            }
+        }
+        Ec2Error::Refused(_) | Ec2Error::Transient(_) => {
             after.refused.insert(attempt.step, error.to_string());
         }
         Ec2Error::TokenSpent(_) | Ec2Error::Unknown(_) => {

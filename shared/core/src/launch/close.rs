@@ -43,6 +43,8 @@ impl Closing {
 pub struct Aftermath {
     /// Not to launch in this lane before this time, in ms since 1970.
     pub not_before: u64,
+    /// With `launch_delay`: not to launch before this time for what was launched now, in ms since 1970.
+    pub next_launch_at: u64,
     /// Calls in a row that EC2 throttled or did not answer.
     pub setbacks: u32,
     /// What became of shapes with trouble; a shape without any has no entry.
@@ -61,6 +63,7 @@ pub fn close(
     let mut after = lane.clone();
     after.setbacks = aftermath.setbacks;
     after.not_before = aftermath.not_before;
+    after.next_launch_at = after.next_launch_at.max(aftermath.next_launch_at);
     after.troubles = aftermath.troubles;
     let mut slots: BTreeMap<Path, i64> = BTreeMap::new();
     let mut batches: BTreeMap<u32, BatchRow> = BTreeMap::new();

@@ -14,12 +14,14 @@ mod answer;
 mod backoff;
 mod begin;
 mod close;
+mod lack;
 mod ladder;
 mod pools;
+mod quota;
 mod record;
 mod select;
 
-pub use answer::{After, Answer, CALLS_MAX, after_attempt, is_worn_out, judge, settled_at};
+pub use answer::{After, Answer, CALLS_MAX, Ended, after_attempt, is_worn_out, judge, settled_at};
 pub use backoff::{backoff_ms, wait_s};
 pub use begin::{
     CALL_MS_MAX, begin, call_again, give_slot_back, tags, take_slots_again, template_name,
@@ -30,7 +32,7 @@ pub use close::{Aftermath, Closing, close, give_up, to_give_up};
 pub use ladder::{Step, ladder, rung};
 pub use pools::{DRY_MS, DryPools, dried};
 pub use record::{pair, record, recorded, rung_words};
-pub use select::{Chosen, Facts, HORIZON_MS, PARALLEL_MAX, Selection, select, site};
+pub use select::{Chosen, Facts, HORIZON_MS, LEAD_MS, PARALLEL_MAX, Selection, select, site};
 
 /// The most members of one launch call.
 ///

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use crate::account::Place;
 use crate::budget::Standing;
 use crate::ids::LaneId;
+use crate::launch::lack::Lack;
 use crate::launch::ladder::{Step, ladder, rung};
-use crate::launch::{BATCH_MEMBERS_MAX, DryPools};
+use crate::launch::{BATCH_MEMBERS_MAX, DryPools, quota};
 use crate::limits::{Book, Reserved, Site};
+use crate::region::Region;
 use crate::rows::{AttemptCosts, BatchRow, LaneRow, LaunchApi, Rung, Shape, SweepRow, Trouble};
 
 /// The most attempts of a lane that are begun together: EC2 answers a launch after seconds, and the next need not wait for it.
@@ -20,7 +22,10 @@ pub const HORIZON_MS: u64 = 2_600;
 
 /// With `launch_delay`, a call is planned so long ahead that its intent is written before its time has come: calls are then as
 /// far apart as the delay says, and not as their writes happen to be.
-const LEAD_MS: u64 = 250;
+pub const LEAD_MS: u64 = 250;
+
+/// A lane is woken so long before its time has come: waking takes a part of a second, and the rest is waited for to the ms.
+const WAKE_MS: u64 = 1_000;
 
 /// A lane that lacks slots for some members waits by the clock for others if their time comes so soon.
 const SLOT_PATIENCE_MS: u64 = 30_000;
@@ -118,7 +123,7 @@ pub fn select(facts: &Facts<'_>, book: &mut Book) -> Selection {
     };
     let lane = facts.lane;
     if lane.launch_delay_s > 0 && lane.next_launch_at > facts.now + HORIZON_MS {
-        return Selection::Wait(lane.next_launch_at);
+        return Selection::Wait(lane.next_launch_at - WAKE_MS);
     }
     for batch in facts.batches {
         if let Some(at) = search.choose(batch, book) {
@@ -162,6 +167,8 @@ enum Offer {
     Later,
     /// No capacity before this time, in EC2's words.
     Empty(u64, String),
+    /// No room in a quota before this time.
+    InUse(u64),
 }
 
 impl Search<'_> {
@@ -185,7 +192,7 @@ impl Search<'_> {
             Some(shape) => ladder(lane, batch.shape, shape),
             None => Vec::new(),
         };
-        let mut empty: Option<(u64, String)> = None;
+        let mut lack = Lack::default();
         let mut market = None;
         for (number, step) in (0..).zip(&steps) {
             if trouble.refused.contains_key(&number) {
@@ -209,19 +216,24 @@ impl Search<'_> {
                 }
                 Offer::Later => return None,
                 Offer::Empty(until, words) => {
-                    if empty.as_ref().is_none_or(|(soonest, _)| until < *soonest) {
-                        empty = Some((until, words));
-                    }
+                    lack.note_empty(until, words);
+                }
+                Offer::InUse(until) => {
+                    lack.note_in_use(step, until, self.live_in(&step.at.region));
                 }
             }
         }
         if market.is_none() {
-            self.troubles.insert(
-                batch.shape,
-                exhausted(trouble, empty, lane.capacity_wait_s, *now),
-            );
+            let after = lack.exhausted(lane, trouble, *now);
+            self.troubles.insert(batch.shape, after);
         }
         None
+    }
+
+    /// Instances of the sweep in a region, as the ledger has them.
+    fn live_in(&self, region: &Region) -> i64 {
+        let live = self.facts.sweep.live_in.get(region);
+        live.copied().unwrap_or(0)
     }
 
     fn offer(
@@ -240,9 +252,14 @@ impl Search<'_> {
             Ok(rung) => rung,
             Err((until, words)) => return Offer::Empty(until, words),
         };
+        let quota = trouble.quotas.get(&quota::scope(&step.at, step.market));
+        let rests = |quota| quota::rests_until(quota, self.live_in(&step.at.region), *now);
+        if let Some(until) = quota.and_then(rests) {
+            return Offer::InUse(until);
+        }
         // While a quota is felt for, one call at a time does.
-        let is_probing = trouble.call_max.is_some();
-        if is_probing && self.chosen.iter().any(|one| one.batch.shape == batch.shape) {
+        let is_of_shape = |one: &Chosen| one.batch.shape == batch.shape;
+        if quota.is_some() && self.chosen.iter().any(is_of_shape) {
             return Offer::Later;
         }
         let site = self.facts.site(&step.at);
@@ -257,7 +274,7 @@ impl Search<'_> {
             .min(batch.pending.len())
             .min(batch_max)
             .min(book.call_max(&site, *now))
-            .min(trouble.call_max.unwrap_or(u32::MAX));
+            .min(quota.map_or(u32::MAX, |quota| quota.call_max.max(1)));
         if count == 0 {
             self.lacks_slot = true;
             return Offer::Later;
@@ -303,45 +320,4 @@ fn without_delay(mut rung: Rung, when: impl Fn(LaunchApi) -> u64, now: u64) -> R
         rung.api = LaunchApi::CreateFleet;
     }
     rung
-}
-
-/// The trouble of a shape for which no step of the ladder has anything: it rests until a pool may have capacity again, and not
-/// for ever; or, when EC2 refuses every step for good, it is given up at once.
-fn exhausted(
-    mut trouble: Trouble,
-    empty: Option<(u64, String)>,
-    patience_s: u64,
-    now: u64,
-) -> Trouble {
-    let refusals = refusals(&trouble);
-    let Some((until, words)) = empty else {
-        trouble.stopped =
-            Some(refusals.unwrap_or_else(|| "there is nothing to launch it with".to_owned()));
-        return trouble;
-    };
-    if trouble.rounds == 0 {
-        trouble.dry_since = now;
-    }
-    trouble.rounds += 1;
-    trouble.rest_until = until;
-    // At least twice, so that what one look missed is not held against a whole sweep.
-    if trouble.rounds > 1 && now >= trouble.dry_since + patience_s * 1000 {
-        let last = trouble
-            .last_error
-            .clone()
-            .unwrap_or_else(|| format!("EC2 has no capacity: {words}"));
-        let also = refusals.map_or_else(String::new, |words| format!("; elsewhere {words}"));
-        trouble.stopped = Some(format!(
-            "no pool that the document allows had capacity within {} min; last: {last}{also}",
-            (now - trouble.dry_since).div_ceil(60_000),
-        ));
-    }
-    trouble
-}
-
-/// What EC2 refused for good, each word once.
-fn refusals(trouble: &Trouble) -> Option<String> {
-    let mut words: Vec<&str> = trouble.refused.values().map(String::as_str).collect();
-    words.dedup();
-    (!words.is_empty()).then(|| words.join("; "))
 }

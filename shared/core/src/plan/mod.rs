@@ -38,6 +38,7 @@ pub use facts::{Facts, Questions, QuotaFacts, RegionFacts, missing_types, questi
 pub use families::{Families, Quota, quota_of};
 pub use options::{Options, able, options};
 pub use quota::Shortage;
+pub(crate) use quota::raise_command;
 pub use report::{RegionReport, Report, TypesReport};
 pub use rows::{Context, Plan, plan};
 pub use standing::{Share, note_standing};

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::account::Place;
 use crate::document::{Collector, Fault, Faults};
-use crate::plan::Options;
 use crate::plan::rooms::{Room, Rooms};
+use crate::plan::{Options, QuotaFacts};
 use crate::region::Region;
+use crate::rows::LaneRow;
 
 /// A quota that a sweep draws on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,10 +54,7 @@ impl Shortage {
         let running = room.running.as_ref().ok().copied();
         let region = room.place.region;
         let desired = limit.unwrap_or(0) + short;
-        let command = format!(
-            "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {} --desired-value {desired} --region {region}",
-            room.quota.code
-        );
+        let command = raise_command(room.quota.code, &desired.to_string(), &region);
         Self {
             region,
             account: room.place.account,
@@ -99,6 +97,34 @@ impl Shortage {
     fn raise(&self) -> String {
         let command = self.raise_with.as_deref().unwrap_or_default();
         format!("raise it with: {command}")
+    }
+}
+
+/// The command that raises the quota `code` in `region` to `desired` vCPUs.
+pub(crate) fn raise_command(code: &str, desired: &str, region: &Region) -> String {
+    format!(
+        "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} --desired-value {desired} --region {region}"
+    )
+}
+
+/// Tells a lane what its members take up and what its quotas are, for when EC2 refuses them.
+pub(crate) fn tell(lane: &mut LaneRow, options: &Options, quotas: &BTreeMap<Place, QuotaFacts>) {
+    let place = lane.lane.place();
+    for of_class in &options.choices {
+        for (candidate, choice) in options.candidates.all.iter().zip(of_class) {
+            let Some(choice) = choice.as_ref().filter(|_| candidate.place == place) else {
+                continue;
+            };
+            let types = choice.shape.instance_types.iter().zip(&choice.needs);
+            lane.vcpus
+                .extend(types.map(|(name, need)| (name.clone(), need.vcpus)));
+        }
+    }
+    if let Some(facts) = quotas.get(&place) {
+        let known = facts.limits.iter();
+        lane.quota_vcpus = known
+            .filter_map(|(code, limit)| Some(((*code).to_owned(), *limit.as_ref().ok()?)))
+            .collect();
     }
 }
 

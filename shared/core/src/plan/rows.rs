@@ -12,7 +12,7 @@ use crate::ledger::{LedgerError, Row, Stored};
 use crate::plan::lanes::Lanes;
 use crate::plan::place::{Seat, place};
 use crate::plan::programs::Programs;
-use crate::plan::quota::QuotaReport;
+use crate::plan::quota::{self, QuotaReport};
 use crate::plan::report::Report;
 use crate::plan::{Classes, Options, QuotaFacts, budget};
 use crate::prices::PriceBook;
@@ -91,13 +91,13 @@ pub fn plan(
 ) -> Result<Plan, Faults> {
     options.settle(sweep, classes, quotas);
     let placement = place(sweep, classes, &options, quotas);
-    let quota = QuotaReport::of(&placement.rooms);
+    let report = QuotaReport::of(&placement.rooms);
     if placement
         .seats
         .iter()
         .all(|seat| matches!(seat, Seat::Refused(_)))
     {
-        return Err(quota.faults(&options));
+        return Err(report.faults(&options));
     }
     let members_count = u32::try_from(sweep.members.len()).unwrap_or(u32::MAX);
     let shards = shard_count(members_count);
@@ -123,7 +123,7 @@ pub fn plan(
             // It would only be tried in vain: it ends here, with the reason.
             row.state = MemberState::Failed;
             row.code = Some(EndCode::LaunchFailed);
-            row.reason = Some(quota.reason(&lane.place()));
+            row.reason = Some(report.reason(&lane.place()));
             row.ended_at = Some(context.started_at);
         }
         shapes.push(shape.unwrap_or(0));
@@ -131,11 +131,14 @@ pub fn plan(
     }
     let mut sweep_row = sweep_row(sweep, context, members_count, shards, lanes.ids());
     count_members(&mut sweep_row, &members);
-    sweep_row.max_in = quota.max_in();
+    sweep_row.max_in = report.max_in();
     let timeout_s = timeout_s(sweep, &sweep_row, &members);
-    let (lanes, batches) = lanes.rows(sweep, &context.sweep_id);
+    let (mut lanes, batches) = lanes.rows(sweep, &context.sweep_id);
+    for lane in &mut lanes {
+        quota::tell(lane, &options, quotas);
+    }
     let mut plan = Plan {
-        report: Report::of(sweep, &options, &placement, quota, &lanes),
+        report: Report::of(sweep, &options, &placement, report, &lanes),
         sweep: sweep_row,
         lanes,
         batches,

@@ -142,7 +142,7 @@ pub enum Ec2Error {
     /// This pool has no capacity now: another rung of the ladder.
     #[error("EC2 has no capacity: {0}")]
     NoCapacity(String),
-    /// A quota of the account is used up: nothing more in this lane.
+    /// A quota of the account has no room for so many now: fewer, elsewhere, or when instances have ended.
     #[error("a quota of the account is used up: {0}")]
     Quota(String),
     /// The token belongs to instances that are gone, or to another request: look for what it launched, then a new attempt.

@@ -103,7 +103,8 @@ pub struct LaneRow {
     pub pending: u32,
     /// Seconds between two launches, one member at a time; 0: as fast as EC2 permits.
     pub launch_delay_s: u64,
-    /// With `launch_delay_s`: when the next launch may be made, in ms since 1970.
+    /// With `launch_delay_s`: when the next launch may be made, in ms since 1970. Moved with each call, also with one that is made
+    /// again, and with the launch itself when that was later than planned.
     #[serde(default)]
     pub next_launch_at: u64,
     /// Seconds for which members wait for capacity when no pool has any.
@@ -123,6 +124,12 @@ pub struct LaneRow {
     /// those that this lane has no capacity for.
     #[serde(default)]
     pub opportunistic: bool,
+    /// The vCPUs of its shapes' types, as far as they are known. Written by plan-sweep.
+    #[serde(default)]
+    pub vcpus: BTreeMap<String, u32>,
+    /// The values of the vCPU quotas of its place by their codes, as plan-sweep has read them.
+    #[serde(default)]
+    pub quota_vcpus: BTreeMap<String, u64>,
     /// What its instances cost. Written by plan-sweep.
     #[serde(default)]
     pub prices: LanePrices,
@@ -193,6 +200,8 @@ impl LaneRow {
             peers: Vec::new(),
             movable_shapes: 0,
             opportunistic: false,
+            vcpus: BTreeMap::new(),
+            quota_vcpus: BTreeMap::new(),
             prices: LanePrices::default(),
         }
     }
@@ -215,18 +224,18 @@ pub struct Trouble {
     /// Steps of the ladder that EC2 refuses for good, with its words.
     #[serde(default)]
     pub refused: BTreeMap<u32, String>,
-    /// How many times in a row the whole ladder had no capacity.
+    /// How many times in a row the whole ladder had no capacity, or no room in quotas.
     #[serde(default)]
     pub rounds: u32,
-    /// Since when, in ms since 1970.
+    /// Since when, in ms since 1970; while instances of the sweep use a quota that its members wait for: since the last look.
     #[serde(default)]
     pub dry_since: u64,
     /// Not to be tried before this time, in ms since 1970.
     #[serde(default)]
     pub rest_until: u64,
-    /// The most members of one call, when a quota refused more.
+    /// Quotas that calls were too much for, by place and market (`us-east-1 on-demand`).
     #[serde(default)]
-    pub call_max: Option<u32>,
+    pub quotas: BTreeMap<String, QuotaInUse>,
     /// Answers in a row that nobody knows the meaning of.
     #[serde(default)]
     pub unknown: u32,
@@ -236,6 +245,26 @@ pub struct Trouble {
     /// Why the shape is launched no more, if so.
     #[serde(default)]
     pub stopped: Option<String>,
+}
+
+/// What is known of a quota that is in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaInUse {
+    /// The most members of one call: half of the last one that was too much, and more again with each that was not.
+    pub call_max: u32,
+    /// How many times in a row it had no room for a single member.
+    #[serde(default)]
+    pub refusals: u32,
+    /// Not to be asked before this time, in ms since 1970, unless an instance of the sweep ends in its region.
+    #[serde(default)]
+    pub rest_until: u64,
+    /// The sweep's instances in its region when it was asked last.
+    #[serde(default)]
+    pub live: i64,
+    /// The instance type that was refused.
+    pub instance_type: String,
+    /// EC2's words.
+    pub words: String,
 }
 
 /// Names an attempt of a lane.

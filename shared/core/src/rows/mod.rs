@@ -18,8 +18,8 @@ pub use attempt::{AttemptRow, AttemptState, BatchRow, LaunchApi, Rung, attempt_k
 pub use attempt_costs::AttemptCosts;
 pub use instance::{InstanceRow, Report, instance_key};
 pub use lane::{
-    Efa, HibernationVolume, LaneRow, OpenAttempt, PlacementGroup, Shape, SlotRow, Trouble,
-    lane_key, slot_key,
+    Efa, HibernationVolume, LaneRow, OpenAttempt, PlacementGroup, QuotaInUse, Shape, SlotRow,
+    Trouble, lane_key, slot_key,
 };
 pub use lane_prices::{LanePrices, TypePrices};
 pub use lingering::{LINGERING_PK, LingeringRow};

@@ -7,11 +7,17 @@ use spawn_core::ledger::{Attributes, Key};
 use spawn_core::ports::InstanceState;
 
 use crate::engine::Ms;
-use crate::plane::State;
+use crate::plane::{Fault, State};
 
 fn text<'a>(row: &'a Attributes, name: &str) -> &'a str {
     row.get(name).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// How much later than it was made the call of a fleet may reach EC2.
+const FLEET_ON_ITS_WAY: Ms = 100;
+
+/// The same when its launcher stands still meanwhile, for so short that nobody notices.
+const FLEET_HELD_UP: Ms = 5_100;
 
 fn is_over(status: &str) -> bool {
     !matches!(status, "planning" | "launching" | "running" | "draining")
@@ -133,6 +139,7 @@ impl State {
             wrong.extend(self.wrong_sweep(key, meta));
         }
         wrong.extend(self.orphans());
+        wrong.extend(self.too_near());
         wrong.extend(self.wrong_budgets());
         wrong.extend(self.low_bills(now));
         for what in wrong {
@@ -156,6 +163,58 @@ impl State {
             })
             .map(|instance| format!("{} belongs to no member", instance.arn))
             .collect()
+    }
+
+    /// Launches of a lane with `launch_delay` are at least so far apart, as EC2 saw them.
+    fn too_near(&self) -> Vec<String> {
+        let stands_still = self.stats.faults.contains_key(&Fault::Stall);
+        let mut wrong = Vec::new();
+        let lanes = self.rows.iter().filter(|(k, _)| k.sk.starts_with("LANE#"));
+        for (key, lane) in lanes {
+            let delay = lane.get("launch_delay_s").and_then(Value::as_u64);
+            let delay = delay.unwrap_or(0) * 1_000;
+            if delay == 0 {
+                continue;
+            }
+            let (pk, name) = (&key.pk, text(lane, "lane"));
+            let is_of_lane = |row: &Attributes| text(row, "lane") == name;
+            let attempts: BTreeMap<&str, &str> = self
+                .rows
+                .iter()
+                .filter(|(k, row)| k.pk == *pk && k.sk.starts_with("ATTEMPT#") && is_of_lane(row))
+                .map(|(_, row)| {
+                    let rung = row.get("rung").and_then(Value::as_object);
+                    let api = rung.and_then(|rung| rung.get("api")?.as_str());
+                    (text(row, "token"), api.unwrap_or_default())
+                })
+                .collect();
+            let mut launches: Vec<(Ms, &str)> = self
+                .ec2
+                .instances()
+                .iter()
+                .filter_map(|instance| {
+                    let token = self.ec2.launch_of(instance).tag("spawn:attempt")?;
+                    Some((instance.launched_at, *attempts.get(token)?))
+                })
+                .collect();
+            launches.sort_unstable();
+            for pair in launches.windows(2) {
+                let ((before, api), (after, _)) = (pair[0], pair[1]);
+                // A fleet does not tell when it launched: its call is what the next one is counted from.
+                let slack = match api {
+                    "CreateFleet" if stands_still => FLEET_HELD_UP,
+                    "CreateFleet" => FLEET_ON_ITS_WAY,
+                    _ => 0,
+                };
+                let apart = after - before;
+                if apart + slack < delay {
+                    wrong.push(format!(
+                        "{pk}/{name} launches {apart} ms after another, {delay} is asked for"
+                    ));
+                }
+            }
+        }
+        wrong
     }
 
     /// A member's end must be what its instance said.

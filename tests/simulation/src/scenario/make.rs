@@ -107,7 +107,9 @@ impl Scenario {
             .collect();
         let dry = dry(&mut dice, faults);
         if dice.chance(10) {
-            settings.ec2.quota = Some(u32::try_from(dice.between(0, 60)).unwrap_or(0));
+            let quota = dice.between(0, 60);
+            settings.ec2.quota = Some(u32::try_from(quota).unwrap_or(0));
+            work += waves(&sweeps, quota) * (settings.life.run.1 + 5 * MINUTE);
         }
         work += budgets(&mut dice, &mut sweeps, &mut settings);
         Self {
@@ -118,6 +120,13 @@ impl Scenario {
             work,
         }
     }
+}
+
+/// In how many waves all members run when they share a quota in one region: what others hold is waited for.
+fn waves(sweeps: &[Submission], quota: u64) -> u64 {
+    let members = sweeps.iter().map(|sweep| &sweep.document["count"]);
+    let members: u64 = members.filter_map(Value::as_u64).sum();
+    members.div_ceil(quota.max(1))
 }
 
 fn ec2_of(dice: &mut Dice) -> ec2::Settings {
