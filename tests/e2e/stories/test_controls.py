@@ -95,8 +95,9 @@ def test_every_command_of_the_guide_does_what_it_says(stack, document):
     protected = instance_of(1)
     stack.client("ec2").create_tags(Resources=[protected], Tags=[{"Key": "spawn:protect", "Value": "until I say so"}])
     unforced = terminate_sweep.replace(', "force": true', "")
-    refused = stack.wait(guide.shell(unforced)["executionArn"])
-    assert refused["error"] == "NotAllowed" and protected in refused["cause"]
+    for block in (unforced, cancel):
+        refused = stack.wait(guide.shell(block)["executionArn"])
+        assert refused["error"] == "NotAllowed" and protected in refused["cause"]
     assert guide.act(terminate_sweep)["status"] == "cancelled"
     assert guide.act(cancel) == f"sweep {sweep} was over already: cancelled"
     stack.check_nothing_is_left(sweep)
