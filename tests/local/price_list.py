@@ -23,7 +23,9 @@ DECIMALS = decimal.Decimal("0.00001")
 
 def table_of_types():
     """Every type that the simulator has, with its price in us-east-1: the first and the last column of its table."""
-    lines = (FOLDER / "types.tsv").read_text().splitlines()
+    # A running stack has it beside this file; run from the sources, it is the simulator's.
+    beside, source = FOLDER / "types.tsv", FOLDER.parent / "ec2-sim/src/catalogue/types.tsv"
+    lines = (beside if beside.exists() else source).read_text().splitlines()
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return {row[0]: row[-1] for row in rows}
 
