@@ -13,10 +13,8 @@ use spawn_core::reap::{ReapReason, Reaping};
 use spawn_core::region::Region;
 use spawn_core::rows::{MemberRow, member_key};
 
-use crate::Ports;
-
-/// How often a row is read again when another writer was faster.
-const TRIES_MAX: u32 = 8;
+use crate::rewrite::rewrite;
+use crate::{Ports, TRIES_MAX};
 
 /// What EC2 answered, by member.
 #[derive(Default)]
@@ -172,20 +170,15 @@ pub(crate) async fn withdraw(
     ledger: &impl Ledger,
 ) -> Result<(), FunctionError> {
     for member in members {
-        let key = member_key(&member.sweep_id, member.shards, member.index);
-        for _ in 0..TRIES_MAX {
-            let mut row: MemberRow = ledger::require(ledger, key.clone()).await?;
+        let take_back = |mut row: MemberRow| {
             let is_ours = row.reaping.as_ref().is_some_and(|r| r.at == asked_at);
-            if !is_ours || row.state.is_ended() || row.instance != member.instance {
-                break;
+            if !is_ours || row.state.is_ended() {
+                return Ok(None);
             }
             row.reaping = None;
-            match ledger.commit(vec![row.replace()?]).await {
-                Ok(()) => break,
-                Err(LedgerError::Condition { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+            Ok(Some(vec![row.replace()?]))
+        };
+        rewrite(member, ledger, take_back).await?;
     }
     Ok(())
 }

@@ -13,10 +13,7 @@ use spawn_core::ranges::Indices;
 use spawn_core::reap::deadline;
 use spawn_core::rows::{MemberRow, member_key};
 
-use crate::Asked;
-
-/// How often a block is read again when another writer was faster.
-const TRIES_MAX: u32 = 8;
+use crate::{Asked, TRIES_MAX};
 
 /// Gives `members`, all of one place, more time.
 pub(crate) async fn extend(

@@ -10,6 +10,7 @@ mod check;
 mod extend;
 mod note;
 mod replace;
+mod rewrite;
 mod slots;
 
 use serde::Deserialize;
@@ -22,6 +23,9 @@ use spawn_core::ledger::Ledger;
 use spawn_core::ports::{
     EndInstances, InAccounts, ShowInstances, StartInstances, StopInstances, WakeExecutions,
 };
+
+/// How often rows are read again when another writer was faster.
+const TRIES_MAX: u32 = 8;
 
 /// What the handler needs of the outside.
 pub struct Ports<'a, L, E, W> {

@@ -12,10 +12,7 @@ use spawn_core::ledger::{self, Ledger, LedgerError};
 use spawn_core::reap::{ReapReason, Reaping};
 use spawn_core::rows::{LaneRow, MemberRow, SweepRow, lane_key, sweep_key};
 
-use crate::Asked;
-
-/// How often the rows are read again when another writer was faster.
-const TRIES_MAX: u32 = 8;
+use crate::{Asked, TRIES_MAX};
 
 /// The tries whose instances are to be replaced, by member, as they were when the request was accepted: a repeat that finds
 /// the next try has nothing to do.

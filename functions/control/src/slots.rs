@@ -13,8 +13,9 @@ use spawn_core::region::Region;
 use spawn_core::rows::{MemberRow, SweepRow, member_key, sweep_key};
 use spawn_core::state::MemberState;
 
-/// How often the rows are read again when another writer was faster.
-const TRIES_MAX: u32 = 8;
+use crate::TRIES_MAX;
+use crate::rewrite::rewrite;
+
 /// Members of one transaction: a write each, and one for the sweep's row.
 const MEMBERS_MAX: usize = TRANSACTION_ITEMS_MAX - 1;
 
@@ -84,22 +85,15 @@ pub(crate) async fn give_back<'a>(
     ledger: &impl Ledger,
 ) -> Result<(), FunctionError> {
     for member in members {
-        for _ in 0..TRIES_MAX {
-            let key = member_key(&member.sweep_id, member.shards, member.index);
-            let mut now: MemberRow = ledger::require(ledger, key).await?;
-            let is_taken = now.state == MemberState::Stopped && now.live;
-            if !is_taken || now.instance != member.instance {
-                break;
+        let give = |mut row: MemberRow| {
+            if row.state != MemberState::Stopped || !row.live {
+                return Ok(None);
             }
-            now.live = false;
-            let region = member.lane.region;
-            let slot = launch::give_slot_back(&member.sweep_id, region);
-            match ledger.commit(vec![slot, now.replace()?]).await {
-                Ok(()) => break,
-                Err(LedgerError::Condition { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+            row.live = false;
+            let slot = launch::give_slot_back(&row.sweep_id, row.lane.region);
+            Ok(Some(vec![slot, row.replace()?]))
+        };
+        rewrite(member, ledger, give).await?;
     }
     Ok(())
 }
