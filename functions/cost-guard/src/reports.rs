@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spawn_core::clock::{self, DAY_MS};
+use spawn_core::control::Reader;
 use spawn_core::cost::{BillLine, Report, explain, settle};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
@@ -43,12 +44,14 @@ pub(crate) async fn report(
         .day
         .clone()
         .unwrap_or_else(|| clock::day(now.saturating_sub(DAY_MS)));
-    let start = clock::parse_iso(&format!("{day}T00:00:00Z")).ok_or_else(|| {
-        let fault = format!("day: `{day}` is no day; accepted: a day in UTC such as 2026-01-22");
-        FunctionError::InvalidInput(format!(
-            "1 fault in the input of spawn-report-daily:\n- {fault}"
-        ))
-    })?;
+    let input = json!({ "day": day });
+    let mut reader = Reader::new("spawn-report-daily", &input, &["day"]);
+    let start = clock::parse_iso(&format!("{day}T00:00:00Z"));
+    if start.is_none() {
+        let accepted = "a day in UTC such as 2026-01-22";
+        reader.fault("day", &format!("`{day}` is no day"), accepted);
+    }
+    let start = reader.finish(start)?;
     let end = start + DAY_MS;
     let mut report = Report::new(start, end);
     let lingering: Vec<LingeringRow> = ledger::load_all(ledger, LINGERING_PK, "").await?;
