@@ -70,10 +70,11 @@ pub async fn register(
         WaitingFor::Completion => {
             sweep.check_is_of(execution_arn.as_deref())?;
             note_completion_token(ledger, &sweep, &task_token, now).await?;
-            if execution_arn.is_some() {
-                let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
-                sweep.check_is_of(execution_arn.as_deref())?;
-            }
+            wake(ledger, executions, sweep_id).await?;
+            // Last of all: a sweep is taken over only when it has ended, and from then on `wake` has answered the token, unless the
+            // one who took over has thrown it away before.
+            let sweep: SweepRow = ledger::require(ledger, sweep_key(sweep_id)).await?;
+            return sweep.check_is_of(execution_arn.as_deref());
         }
     }
     wake(ledger, executions, sweep_id).await
