@@ -69,10 +69,11 @@ def read(path):
 
 
 def alive(pid):
+    """A process may end between the opening of its file, which is then not found, and the reading, which finds no process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
