@@ -214,9 +214,8 @@ class Stack:
         if stop_when:
             until(stop_when, "the execution is where it is to be stopped")
             self.states.stop_execution(executionArn=arn, error="Changed", cause="my mind")
-        look = lambda: self.states.describe_execution(executionArn=arn)
-        until(lambda: look()["status"] != "RUNNING", f"{machine} ends")
-        ended = look()
+        until(lambda: self.has_ended(arn), f"{machine} ends")
+        ended = self.states.describe_execution(executionArn=arn)
         if ended["status"] == "SUCCEEDED":
             ended["output"] = json.loads(ended["output"])
         return ended
@@ -228,6 +227,9 @@ class Stack:
         if ended["status"] == "SUCCEEDED":
             ended["output"] = json.loads(ended["output"])
         return ended
+
+    def has_ended(self, execution_arn):
+        return self.states.describe_execution(executionArn=execution_arn)["status"] != "RUNNING"
 
     def executions(self, machine):
         return self.states.list_executions(stateMachineArn=self.machine(machine), maxResults=1000)["executions"]

@@ -1,5 +1,7 @@
 """Every path of the controls. They share one definition, so each path is walked with one of them."""
 
+import threading
+
 import pytest
 from conftest import SWEEP, Error, known, outcome, until
 
@@ -100,7 +102,7 @@ def test_a_step_that_fails_says_where(stack, step):
 
 
 def test_a_sweep_that_is_resumed_gets_a_new_execution_and_is_not_waited_for(stack):
-    stack.script["control/check"] = planned("resume", members=3)
+    stack.script["control/check"] = planned("resume", members=3, instead_of="the first")
     ended = stack.run("resume", {"sweep_id": SWEEP})
     assert ended["status"] == "SUCCEEDED"
     outcome = stack.script.asked["control/note"][0]["note"]["outcome"]
@@ -108,3 +110,27 @@ def test_a_sweep_that_is_resumed_gets_a_new_execution_and_is_not_waited_for(stac
     assert outcome["execution_arn"].rsplit(":", 1)[1].startswith(SWEEP)
     until(lambda: stack.script.asked["plan-sweep"], "the sweep is planned again")
     assert stack.script.asked["plan-sweep"][0]["input"]["resume"] == SWEEP
+
+
+def test_a_sweep_that_is_resumed_twice_at_the_same_moment_gets_one_execution(stack):
+    both_have_asked = threading.Event()
+
+    def resumed(_):
+        both_have_asked.wait(60)
+        return Error("NotAllowed", "an instance is left")
+
+    stack.script["plan-sweep"] = resumed
+    stack.script["control/check"] = planned("resume", members=3, instead_of="an execution")
+    for _ in range(2):
+        stack.run("resume", {"sweep_id": SWEEP})
+    first, second = (noted["note"]["outcome"] for noted in stack.script.asked["control/note"])
+    assert first == second
+    assert len(stack.script.asked["plan-sweep"]) == 1
+    both_have_asked.set()
+    until(lambda: stack.has_ended(first["execution_arn"]), "the sweep's plan refuses")
+    # It is not in the way of whoever resumes the sweep once that is possible.
+    stack.run("resume", {"sweep_id": SWEEP})
+    third = stack.script.asked["control/note"][-1]["note"]["outcome"]["execution_arn"]
+    assert third != first["execution_arn"]
+    until(lambda: stack.has_ended(third), "the sweep's plan refuses again")
+    assert len(stack.script.asked["plan-sweep"]) == 2

@@ -23,6 +23,7 @@ def apply():
     send_answers_at_once()
     evaluate_timeouts()
     fail_waiting_tasks_whose_call_failed()
+    answer_repeated_starts()
     keep_every_line_of_functions()
     make_metrics_of_logs()
     tell_metrics_without_dimensions_apart()
@@ -90,6 +91,26 @@ def fail_waiting_tasks_whose_call_failed():
 
     stepfunctions._call_lambda = call_and_tell
     stepfunctions._invoke_with_callback = invoke_or_fail
+
+
+def answer_repeated_starts():
+    """A start with the name and the input of a running execution answers with that execution (Step Functions API Reference,
+    StartExecution). MiniStack refuses every name that was used."""
+    from ministack.services import stepfunctions
+
+    start = stepfunctions._start_execution
+
+    def start_or_find(request):
+        answer = start(request)
+        if answer[0] == 200 or json.loads(answer[2]).get("__type") != "ExecutionAlreadyExists":
+            return answer
+        machine = stepfunctions._resolve_state_machine_arn(request["stateMachineArn"])
+        there = stepfunctions._executions.get(f"{machine.replace(':stateMachine:', ':execution:')}:{request.get('name')}")
+        if there is None or there["status"] != "RUNNING" or there["input"] != request.get("input", "{}"):
+            return answer
+        return stepfunctions.json_response({"executionArn": there["executionArn"], "startDate": there["startDate"]})
+
+    stepfunctions._start_execution = start_or_find
 
 
 def keep_every_line_of_functions():

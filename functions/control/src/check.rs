@@ -74,6 +74,8 @@ where
         "places": places,
         "reason": reason,
         "members": resumed,
+        // Where it is resumed: the execution that a new one takes it over from.
+        "instead_of": found.sweep.execution_arn,
         "nothing_to_do": nothing,
     }))
 }
