@@ -213,6 +213,7 @@ async fn announce(
         reason,
         note: request.reason.clone(),
         at: asked_at,
+        stops: request.control == Control::Stop,
     };
     let mut row = member.clone();
     for _ in 0..TRIES_MAX {

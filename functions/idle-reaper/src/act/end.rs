@@ -62,6 +62,7 @@ pub(super) async fn intend(
             reason: ending.reason,
             note: ending.note.clone(),
             at: now,
+            stops: ending.action != Action::Terminate,
         });
         Some(member)
     };
@@ -125,6 +126,7 @@ pub(super) async fn end_all<E>(
             ledger,
             endings,
             &refused,
+            Action::Stop,
             "EC2 does not hibernate it: stopped",
             now,
         )
@@ -138,6 +140,7 @@ pub(super) async fn end_all<E>(
             ledger,
             endings,
             &refused,
+            Action::Terminate,
             "EC2 does not stop it: terminated",
             now,
         )
@@ -182,11 +185,13 @@ async fn refused<E: WatchInstances>(
     }
 }
 
-/// Adds to the members' reasons what EC2 refused. It says no more than the log: when it cannot be written, it is missing.
+/// Adds to the members' reasons what EC2 refused, and what is done `instead`. It says no more than the log: when it cannot be
+/// written, it is missing.
 async fn note_fallback(
     ledger: &impl Ledger,
     endings: &[Ending],
     ids: &[String],
+    instead: Action,
     words: &str,
     now: u64,
 ) {
@@ -205,6 +210,7 @@ async fn note_fallback(
             reason: ending.reason,
             note: Some(words.to_owned()),
             at: now,
+            stops: instead != Action::Terminate,
         });
         if let Err(error) = commit_one(ledger, row).await {
             tracing::warn!(instance = ending.id, %error, "a reason was not noted");

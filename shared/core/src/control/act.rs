@@ -211,6 +211,7 @@ mod tests {
                 reason: ReapReason::Asked,
                 note: None,
                 at,
+                stops: false,
             });
             let asked = request(Control::Terminate, false);
             let decided = decide(&asked, &member, Some(&gone), 5, false);

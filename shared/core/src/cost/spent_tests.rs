@@ -209,6 +209,7 @@ fn only_what_certainly_ran_for_longer_than_its_ttl_is_charged_with_more_than_its
         reason: crate::reap::ReapReason::Ttl,
         note: None,
         at: late,
+        stops: false,
     });
     assert_eq!(ended(&reaped, None, late + minute), 2_051_334);
 }

@@ -329,14 +329,8 @@ fn verdict(
     if member.spot_notice_at.is_some() || reason.is_some_and(ending::is_spot_loss) {
         return (EndCode::Interrupted, Some(SPOT_LOSS_WORDS.to_owned()));
     }
-    // What was stopped for one reason and is drained later ends because of the drain.
-    let is_drained = around.sweep == SweepStatus::Draining && member.paused_at.is_some();
-    // So is it with what somebody else ended meanwhile: a reason that the stop has fulfilled is none of the end.
-    let stopped_at = stopped_at(member);
-    let is_fulfilled = |reaping: &Reaping| stopped_at.is_some_and(|at| reaping.at <= at);
-    if let Some(reaping) = member.reaping.as_ref().filter(|one| !is_fulfilled(one))
-        && !is_drained
-    {
+    // What was stopped for one reason, and is drained or ended by somebody else later, does not end for that reason.
+    if let Some(reaping) = member.reaping.as_ref().filter(|reaping| !reaping.stops) {
         return (reaping.reason.end_code(), Some(reaping.words()));
     }
     if around.sweep == SweepStatus::Draining {
@@ -368,15 +362,6 @@ fn verdict(
         ending::unannounced(reason, member.running_at.is_some()),
         Some(words),
     )
-}
-
-/// When a member's instance was stopped, by EC2's time if that is known.
-fn stopped_at(member: &MemberRow) -> Option<u64> {
-    let paused_at = member.paused_at?;
-    let arn = member.instance.as_ref();
-    let spent = arn.and_then(|arn| cost::entry_of(member, &arn.instance_id));
-    let ended = spent.and_then(|spent| spent.runs.last()?.to);
-    Some(ended.map_or(paused_at, |ended| ended.min(paused_at)))
 }
 
 /// The kill switch counts from boot in whole minutes, the deadline from the launch: an end this much before the deadline is

@@ -119,6 +119,9 @@ pub struct Reaping {
     pub note: Option<String>,
     /// Since when, in ms since 1970.
     pub at: u64,
+    /// Whether it is only stopped or hibernated: then this is not the reason of its end, whatever ends it.
+    #[serde(default)]
+    pub stops: bool,
 }
 
 impl Reaping {
