@@ -21,7 +21,7 @@ use spawn_core::rows::{LaneRow, MemberRow, SweepRow, sweep_pk};
 use spawn_core::state::MemberState;
 use spawn_core::track;
 
-use crate::{InPlace, Ports, call, extend, replace, slots};
+use crate::{InPlace, Ports, call, extend, replace, slots, unlaunched};
 
 /// Seconds between two looks at what EC2 is doing.
 const LOOK_AGAIN_S: u64 = 2;
@@ -98,6 +98,7 @@ where
     let called = call::so_far(sweep_id, arn, &here, ports.ledger).await?;
     let mut calls = Vec::new();
     let mut given_up = Vec::new();
+    let mut unlaunched = Vec::new();
     for member in &members {
         if let Some(refused) = called.refusal(member.index) {
             outcomes.add(member.index, refused.outcome, refused.error.clone());
@@ -139,6 +140,16 @@ where
             given_up.extend((!was_called).then_some(member));
             continue;
         }
+        if request.control == Control::Terminate && member.instance.is_none() {
+            if decision.step == Step::Wait {
+                unlaunched.push(member);
+            } else {
+                let words =
+                    (decision.outcome == Outcome::Terminated).then(|| unlaunched::WORDS.to_owned());
+                outcomes.add(member.index, decision.outcome, words);
+            }
+            continue;
+        }
         let decision = called.once(request.control, member.index, decision, now);
         waiting += usize::from(decision.step == Step::Wait);
         if decision.step == Step::Call {
@@ -151,6 +162,16 @@ where
             call::end_for_good(&request, asked_at, member, ports.ledger).await?;
         }
     }
+    waiting += unlaunched::end(
+        &request,
+        asked_at,
+        &found.sweep,
+        &unlaunched,
+        &mut outcomes,
+        ports.ledger,
+        now,
+    )
+    .await?;
     if request.control == Control::Start {
         // A stop that the ledger does not know of has a slot still; what it does know is no news, and would give one back.
         let known = members.iter().filter(|m| m.state == MemberState::Stopped);

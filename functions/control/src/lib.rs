@@ -12,6 +12,7 @@ mod note;
 mod replace;
 mod rewrite;
 mod slots;
+mod unlaunched;
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -342,7 +342,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
 
     /// Fails members that will not be launched, as many as one transaction holds.
     async fn give_up(&self, lane: &Lane, batch: &BatchRow) -> Result<Turn, FunctionError> {
-        let keys = launch::to_give_up(batch)
+        let keys = launch::to_forgo(&batch.pending)
             .iter()
             .map(|index| lane.sweep.member_key(index))
             .collect();

@@ -38,16 +38,6 @@ pub fn decide(
     was_called: bool,
 ) -> Decision {
     let decision = |step, outcome| Decision { step, outcome };
-    if member.instance.is_none() {
-        let is_held =
-            request.control == Control::Stop && matches!(request.target, Target::Sweep(_));
-        let outcome = if is_held {
-            Outcome::Held
-        } else {
-            Outcome::NotLaunched
-        };
-        return decision(Step::Done, outcome);
-    }
     // A member that had ended before keeps the reason of that; its instance was left, and is ended by this control.
     let is_ours = was_called
         || member
@@ -58,6 +48,16 @@ pub fn decide(
         Control::Terminate if is_ours => Outcome::Terminated,
         _ => Outcome::HadEnded,
     };
+    if member.instance.is_none() {
+        let is_whole = matches!(request.target, Target::Sweep(_));
+        return match request.control {
+            Control::Terminate if member.state.is_ended() => decision(Step::Done, gone),
+            // It is taken from what its lane is about to launch; what a call to EC2 is about is waited for.
+            Control::Terminate => decision(Step::Wait, Outcome::NotLaunched),
+            Control::Stop if is_whole => decision(Step::Done, Outcome::Held),
+            _ => decision(Step::Done, Outcome::NotLaunched),
+        };
+    }
     let Some(ShownInstance {
         instance,
         protected,

@@ -70,7 +70,7 @@ impl Outcome {
             Self::SpotCannotStop => Some(
                 "left running: EC2 does not stop a one-time spot instance; spawn-terminate ends it, and so does its ttl",
             ),
-            Self::NotLaunched => Some("it has no instance"),
+            Self::NotLaunched => Some("it has no instance yet: it gets one when its turn comes"),
             Self::Held => Some("it is launched when the sweep is started by spawn-start"),
             Self::NoTtl => {
                 Some("it has no ttl: nothing ends it but its own end, a drain or spawn-terminate")

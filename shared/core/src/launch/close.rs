@@ -1,19 +1,13 @@
-//! The end of attempts, and of members that nobody can launch.
+//! The end of attempts.
 
 use std::collections::BTreeMap;
 
 use crate::budget::Releases;
-use crate::ending::EndCode;
 use crate::launch::begin::slot_change;
 use crate::launch::pools::code_of;
 use crate::launch::record::rung_words;
 use crate::ledger::{LedgerError, Path, Versioned, Write};
-use crate::ranges::Indices;
-use crate::rows::{
-    AttemptRow, AttemptState, BatchRow, LaneRow, MemberRow, OpenAttempt, SweepRow, Trouble,
-    count_move, sweep_key,
-};
-use crate::state::MemberState;
+use crate::rows::{AttemptRow, AttemptState, BatchRow, LaneRow, OpenAttempt, Trouble, sweep_key};
 
 /// The most rungs that a batch remembers: the latest ones.
 const RUNGS_MAX: usize = 12;
@@ -126,62 +120,4 @@ fn remember(batch: &mut BatchRow, attempt: &AttemptRow, error: Option<&str>) {
     }
     let over = batch.rungs.len().saturating_sub(RUNGS_MAX);
     batch.rungs.drain(..over);
-}
-
-/// Members that [`give_up`] takes at once: one write each, and three for batch, lane and sweep.
-pub(crate) const GIVE_UP_MEMBERS_MAX: u32 = 97;
-
-/// The writes that fail the first pending members of `batch`, which the caller has read as `members`, because their lane
-/// launches their shape no more.
-///
-/// # Errors
-/// When a row cannot be written as JSON.
-pub fn give_up(
-    sweep: &SweepRow,
-    lane: &LaneRow,
-    batch: &BatchRow,
-    members: Vec<MemberRow>,
-    now: u64,
-) -> Result<Vec<Write>, LedgerError> {
-    let reason = lane
-        .troubles
-        .get(&batch.shape)
-        .and_then(|trouble| trouble.stopped.clone())
-        .unwrap_or_else(|| "its lane launches no more".to_owned());
-    let given_up: Indices = members.iter().map(|member| member.index).collect();
-    let mut writes = Vec::new();
-    let mut failed = 0;
-    for mut member in members {
-        if member.state != MemberState::Planned {
-            continue;
-        }
-        failed += 1;
-        member.state = MemberState::Failed;
-        member.code = Some(EndCode::LaunchFailed);
-        member.reason = Some(reason.clone());
-        member.rungs.clone_from(&batch.rungs);
-        member.ended_at = Some(now);
-        writes.push(member.replace()?);
-    }
-    let mut batch = batch.clone();
-    batch.pending = batch.pending.without(&given_up);
-    let region = lane.lane.region;
-    let mut lane = lane.clone();
-    lane.pending = lane.pending.saturating_sub(given_up.len());
-    writes.push(batch.replace()?);
-    writes.push(lane.replace()?);
-    writes.push(Write::Update {
-        key: sweep_key(&sweep.sweep_id),
-        set: Vec::new(),
-        remove: Vec::new(),
-        add: count_move(&region, MemberState::Planned, MemberState::Failed, failed),
-        when: Vec::new(),
-    });
-    Ok(writes)
-}
-
-/// The first members of `batch` that [`give_up`] takes.
-#[must_use]
-pub fn to_give_up(batch: &BatchRow) -> Indices {
-    batch.pending.split(GIVE_UP_MEMBERS_MAX).0
 }

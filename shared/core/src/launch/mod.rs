@@ -14,6 +14,7 @@ mod answer;
 mod backoff;
 mod begin;
 mod close;
+mod forgo;
 mod lack;
 mod ladder;
 mod pools;
@@ -28,7 +29,8 @@ pub use begin::{
     template_name_at, template_of,
 };
 pub(crate) use begin::{slot_change, while_going_on};
-pub use close::{Aftermath, Closing, close, give_up, to_give_up};
+pub use close::{Aftermath, Closing, close};
+pub use forgo::{FORGONE_RETRIES_MAX, forgo, forgo_retries, give_up, to_forgo};
 pub use ladder::{Step, ladder, rung};
 pub use pools::{DRY_MS, DryPools, dried};
 pub use record::{pair, record, recorded, rung_words};

@@ -313,7 +313,9 @@ impl SlotRow {
         let has_room = self
             .charged_at_most
             .is_none_or(|most| sweep.charged <= most);
-        !sweep.may_launch() || (has_room && sweep.free_slots(&self.lane.region) > 0)
+        !sweep.may_launch()
+            || sweep.is_complete()
+            || (has_room && sweep.free_slots(&self.lane.region) > 0)
     }
 }
 
