@@ -4,7 +4,7 @@ use crate::cost;
 use crate::ending::{self, EndCode};
 use crate::ids::InstanceArn;
 use crate::ports::{CloudInstance, InstanceState};
-use crate::reap::{Reaping, deadline};
+use crate::reap::deadline;
 use crate::rows::{Addresses, MemberRow, OnComplete, Report};
 use crate::state::{IllegalMove, MemberState, SweepStatus};
 
@@ -286,7 +286,7 @@ fn end(
 }
 
 /// The state of a member that ended of this.
-fn state_of(code: EndCode) -> MemberState {
+pub(crate) fn state_of(code: EndCode) -> MemberState {
     match code {
         EndCode::Completed => MemberState::Completed,
         EndCode::Interrupted => MemberState::Interrupted,
@@ -311,11 +311,21 @@ fn verdict(
     reason: Option<&str>,
     around: &Circumstances,
 ) -> (EndCode, Option<String>) {
-    if let Some(report) = &around.report {
-        if report.exit_code == 0 && !report.interrupted {
-            return (EndCode::Completed, report.reason.clone());
-        }
-        if member.spot_notice_at.is_some() || report.interrupted {
+    let report = around.report.as_ref();
+    if let Some(report) = report.filter(|one| one.exit_code == 0 && !one.interrupted) {
+        return (EndCode::Completed, report.reason.clone());
+    }
+    // Whoever ends what EC2 would take back in a moment does not want it tried again.
+    let is_noticed =
+        member.spot_notice_at.is_some() || report.is_some_and(|report| report.interrupted);
+    // What was stopped for one reason, and is drained or ended by somebody else later, does not end for that reason.
+    if let Some(reaping) = member.reaping.as_ref().filter(|reaping| !reaping.stops)
+        && (report.is_none() || is_noticed)
+    {
+        return (reaping.reason.end_code(), Some(reaping.words()));
+    }
+    if let Some(report) = report {
+        if is_noticed {
             // Programs that are told to save themselves rarely end with 0.
             let words = format!("{SPOT_LOSS_WORDS} (exit code {})", report.exit_code);
             return (EndCode::Interrupted, Some(words));
@@ -326,12 +336,8 @@ fn verdict(
         }
         return (EndCode::ExitCode, Some(words));
     }
-    if member.spot_notice_at.is_some() || reason.is_some_and(ending::is_spot_loss) {
+    if is_noticed || reason.is_some_and(ending::is_spot_loss) {
         return (EndCode::Interrupted, Some(SPOT_LOSS_WORDS.to_owned()));
-    }
-    // What was stopped for one reason, and is drained or ended by somebody else later, does not end for that reason.
-    if let Some(reaping) = member.reaping.as_ref().filter(|reaping| !reaping.stops) {
-        return (reaping.reason.end_code(), Some(reaping.words()));
     }
     if around.sweep == SweepStatus::Draining {
         return (

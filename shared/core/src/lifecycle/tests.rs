@@ -191,6 +191,32 @@ fn a_member_that_spawn_ends_says_why() {
 }
 
 #[test]
+fn what_spawn_ends_before_ec2_takes_it_back_is_no_interruption() {
+    let reaped = |stops| crate::reap::Reaping {
+        reason: crate::reap::ReapReason::Asked,
+        note: None,
+        at: 5,
+        stops,
+    };
+    for (reaping, report, code) in [
+        (Some(reaped(false)), None, EndCode::ReapedByRequest),
+        (Some(reaped(false)), Some(143), EndCode::ReapedByRequest),
+        (Some(reaped(true)), None, EndCode::Interrupted),
+        (None, None, EndCode::Interrupted),
+        (None, Some(143), EndCode::Interrupted),
+    ] {
+        let mut member = member();
+        member.reaping = reaping;
+        member.spot_notice_at = Some(1);
+        let around = around(report, OnComplete::Terminate);
+        let after = observe(&member, &terminated(None), &around)
+            .unwrap()
+            .unwrap();
+        assert_eq!(after.code, Some(code));
+    }
+}
+
+#[test]
 fn what_was_stopped_for_a_reason_and_ended_by_somebody_else_ends_of_that() {
     // Somebody asked for the stop; or for the end, while EC2 was still stopping it, or afterwards.
     let asked = |stops| crate::reap::Reaping {
