@@ -209,6 +209,15 @@ def runbooks(known):
             yield f"an alarm leads to no section of the runbook: {description}"
 
 
+def parameters_told():
+    """Whoever deploys is asked for every parameter of the template, and finds each in the guide."""
+    template = (ROOT / "infra/template.yaml").read_text()
+    parameters = yaml.load(template, Loader=loader())["Parameters"]
+    guide = (ROOT / "docs/guides/deploy.md").read_text()
+    told = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in guide.splitlines() if row.startswith("| `"))))
+    yield from (f"does not say what the parameter {name} means" for name in parameters if name not in told)
+
+
 # A page that lies in every way that is looked for; each must be seen.
 LIES = """`spawn-levitate` `no_such_field` `SPAWN_NO_SUCH` `/spawn/nothing` `shared/nowhere` `spawn:no-tag` `cargo local fly`
 `cargo local up --wings` `aws levitate things` `aws sqs levitate` `aws sqs receive-message --gravity 0`
@@ -234,6 +243,7 @@ def main():
         found = [] if "decisions" in page.parts else tales(text, known)
         faults += [f"{page.relative_to(ROOT)}: {fault}" for fault in [*dict.fromkeys(found), *links(page, text)]]
     faults += [f"infra/template.yaml: {fault}" for fault in runbooks(known)]
+    faults += [f"docs/guides/deploy.md: {fault}" for fault in parameters_told()]
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
