@@ -16,12 +16,14 @@ use super::values::whole;
 /// Adds the members to a sweep of which everything else was read.
 ///
 /// Nothing ends it early: one fault is no reason not to tell the next. Only the members themselves are not made of a
-/// document with faults. `are_regions_read` is whether all of `regions` could be read.
+/// document with faults. `counted` is what the counts of all regions add up to, those of the document where overrides have
+/// replaced them; `are_regions_read` is whether all of `regions` could be read.
 pub(super) fn add(
     mut sweep: Sweep,
     top: &TopLevel<'_>,
     points: &Points,
     given: &Given,
+    counted: Option<u32>,
     are_regions_read: bool,
     operator: &OperatorDefaults,
     faults: &mut Collector,
@@ -38,8 +40,7 @@ pub(super) fn add(
         _ => RegionOrder::Document,
     });
     sweep.data_buckets = data_buckets(&sweep.inputs, top);
-    let counted = regions::total(&sweep.regions);
-    sweep.distribution = distribution.unwrap_or(match counted {
+    sweep.distribution = distribution.unwrap_or(match regions::total(&sweep.regions) {
         Some(_) => Distribution::Explicit,
         None => Distribution::Balanced,
     });

@@ -55,7 +55,12 @@ pub(super) fn build(
     let results = extras::results(&top, &over, &mut faults);
     let notify = extras::notify(&top, &over, &mut faults);
     let doc_defaults = top.fields.remove(&Top::Defaults);
+    let regions_before = top.get(Top::Regions).cloned();
     replace_fields(&mut top, &over);
+    let replaced = regions_before.filter(|before| {
+        let now = top.get(Top::Regions);
+        now.is_none_or(|now| now.path != before.path)
+    });
     let mut levels = read_levels(&top, doc_defaults.as_ref(), &over, operator, &mut faults);
     let mut points = Points::read(&top, table, &mut faults);
     clear_overridden(&mut levels, &mut points, &over);
@@ -65,6 +70,11 @@ pub(super) fn build(
         None => Vec::new(),
     };
     let are_regions_read = faults.len() == before;
+    // A failover moves members, and does not change how many there are.
+    let counted = regions::total(&shares).or_else(|| {
+        let before = regions::read(&replaced?, &mut Collector::default());
+        regions::total(&before)
+    });
     refuse_two_answers(&top, &levels, &shares, &mut faults);
     let one = |id, faults: &mut Collector| whole(&top, id, faults);
     let budget = top.get(Top::Budget).map_or(operator.budget, |found| {
@@ -131,6 +141,7 @@ pub(super) fn build(
         &top,
         &points,
         &levels,
+        counted.filter(|_| are_regions_read),
         are_regions_read,
         operator,
         &mut faults,

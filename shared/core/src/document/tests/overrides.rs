@@ -112,6 +112,28 @@ fn objects_are_changed_key_by_key_and_null_takes_away() {
 }
 
 #[test]
+fn a_failover_changes_where_members_are_and_not_how_many() {
+    let doc = "{command: \"true\", ttl: 1h, regions: [{us-east-1: 2}, {us-west-2: 2}]}";
+    let uncounted = "{command: \"true\", ttl: 1h, regions: [us-east-1, {us-west-2: 2}]}";
+    let listed = "{command: \"true\", ttl: 1h, regions: {us-east-1: 2}, params: [{a: 1}, {a: 2}]}";
+    for (doc, overrides, members) in [
+        (doc, "{}", 4),
+        (doc, "{regions: [eu-west-1]}", 4),
+        (doc, "{region: eu-west-1}", 4),
+        (doc, "{availability_zone: eu-west-1b}", 4),
+        (doc, "{regions: null}", 4),
+        (doc, "{regions: [eu-west-1], count: 3}", 3),
+        (doc, "{regions: {eu-west-1: 5}}", 5),
+        (doc, "{regions: [eu-west-1], params: [{a: 1}]}", 1),
+        (uncounted, "{regions: [eu-west-1]}", 1),
+        (listed, "{regions: [eu-west-1]}", 2),
+    ] {
+        let sweep = sweep_with(doc, overrides).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(sweep.members.len(), members, "{doc} {overrides}");
+    }
+}
+
+#[test]
 fn faults_of_overrides_are_told_as_theirs() {
     assert_eq!(
         refused(DOC, "{regoins: [us-west-2], ttl: 30}"),
