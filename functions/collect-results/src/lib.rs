@@ -9,15 +9,17 @@ use serde_json::{Map, Value};
 use spawn_core::cost::{self, Changes, Settlement, Spent};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
-use spawn_core::launch;
+use spawn_core::launch::{self, Forgone};
 use spawn_core::ledger::{self, Condition, Expect, Ledger, LedgerError, Stored as _, Write, path};
 use spawn_core::notify::PendingRow;
-use spawn_core::ports::{EndInstances, InAccounts, Objects};
+use spawn_core::ports::{EndInstances, InAccounts, Objects, ServiceError};
 use spawn_core::prices::{PriceRow, price_pk};
 use spawn_core::region::Region;
+use spawn_core::result_file;
 use spawn_core::rows::{LaneRow, LingeringRow, MemberRow, SweepRow, shard_pk, sweep_key, sweep_pk};
 use spawn_core::settle;
-use spawn_core::state::{Counts, SweepStatus};
+use spawn_core::state::{Counts, MemberState, SweepStatus};
+use spawn_core::unlaunched;
 
 /// What the state machine asks.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,7 +44,7 @@ pub struct Ports<'a, L, E, O> {
 /// Results that are read at a time.
 const READS_AT_ONCE: usize = 32;
 
-/// The most bytes of a member's result that become columns. A larger result stays where it is, and its row says nothing of it.
+/// The most bytes of a member's result that become columns. A larger result stays where it is, and the manifest says so.
 const RESULT_BYTES_MAX: u64 = 256 * 1024;
 
 /// Settles a sweep at `now` (ms since 1970) and answers its output. A sweep that is settled already gets the same answer.
@@ -55,7 +57,7 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
     now: u64,
 ) -> Result<Value, FunctionError> {
     let sweep_id = &input.sweep_id;
-    let sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
+    let mut sweep: SweepRow = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
     sweep.check_is_of(input.execution_arn.as_deref())?;
     if !sweep.is_over() {
         return Err(FunctionError::Conflict(format!(
@@ -65,7 +67,11 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
             sweep.live
         )));
     }
-    let members = members(ports.ledger, &sweep).await?;
+    let mut members = members(ports.ledger, &sweep).await?;
+    if !sweep.status.is_ended() && end_untried(ports.ledger, &sweep, &members, now).await? {
+        sweep = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
+        members = self::members(ports.ledger, &sweep).await?;
+    }
     let counts = Counts::tally(members.iter().map(|member| member.state));
     if counts != sweep.counts {
         tracing::error!(%sweep_id, counts = ?sweep.counts, rows = ?counts, "counts do not fit the members");
@@ -73,11 +79,15 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
     let status = settle::final_status(&sweep, &counts);
     let ended_at = sweep.ended_at.unwrap_or(now);
     let cost = settled_cost(ports.ledger, &members, ended_at).await?;
-    let output = settle::output(&sweep, status, &counts, &members, &cost, ended_at);
     if sweep.status.is_ended() {
-        return Ok(output);
+        return Ok(settle::output(
+            &sweep, status, &counts, &members, &cost, ended_at,
+        ));
     }
-    write_files(ports, &sweep, &output, &members, &cost, ended_at).await?;
+    let results = results(ports.objects, &sweep, &members).await?;
+    sweep.results_note = settle::results_note(&results.unread);
+    let output = settle::output(&sweep, status, &counts, &members, &cost, ended_at);
+    write_files(ports, &sweep, &output, &members, &results, &cost, ended_at).await?;
     // Before the end is written: a sweep that has ended can be resumed, and makes its templates anew.
     delete_templates(ports, &sweep).await;
     close(ports.ledger, &sweep, status, &members, &cost, now).await?;
@@ -93,6 +103,21 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
         &cost,
         ended_at,
     ))
+}
+
+/// Ends the members that were to be tried again, as their last try left them: they have run, and what became of that is told.
+/// Answers whether there were any.
+async fn end_untried(
+    ledger: &impl Ledger,
+    sweep: &SweepRow,
+    members: &[MemberRow],
+    now: u64,
+) -> Result<bool, LedgerError> {
+    let waits =
+        |member: &&MemberRow| member.state == MemberState::Planned && !member.tries.is_empty();
+    let waiting: Vec<&MemberRow> = members.iter().filter(waits).collect();
+    unlaunched::end(ledger, sweep, &waiting, Forgone::NotTriedAgain, now).await?;
+    Ok(!waiting.is_empty())
 }
 
 /// What all instances have cost, spot by the prices that were in force while they ran.
@@ -135,12 +160,12 @@ async fn write_files<L, E, O: Objects>(
     sweep: &SweepRow,
     output: &Value,
     members: &[MemberRow],
+    results: &Results,
     cost: &Settlement,
     ended_at: u64,
 ) -> Result<(), FunctionError> {
-    let results = results(ports.objects, sweep, members).await?;
     let mut csv = csv::Writer::from_writer(Vec::new());
-    for row in settle::results_table(members, &results, cost) {
+    for row in settle::results_table(members, &results.fields, cost) {
         csv.write_record(row)
             .map_err(|error| FunctionError::Bug(error.to_string()))?;
     }
@@ -152,7 +177,7 @@ async fn write_files<L, E, O: Objects>(
         .objects
         .put_object(bucket, &settle::results_key(sweep), "text/csv", table)
         .await?;
-    let manifest = settle::manifest(sweep, output, members, cost, ended_at);
+    let manifest = settle::manifest(sweep, output, members, &results.unread, cost, ended_at);
     let manifest = serde_json::to_vec_pretty(&manifest)
         .map_err(|error| FunctionError::Bug(error.to_string()))?;
     ports
@@ -167,39 +192,52 @@ async fn write_files<L, E, O: Objects>(
     Ok(())
 }
 
-/// The fields of the members' results, by index. A result that is no JSON object has none.
+/// What the members' results hold: their fields, or why a file that is meant to be JSON has none, by index.
+#[derive(Default)]
+struct Results {
+    fields: BTreeMap<u32, Map<String, Value>>,
+    unread: BTreeMap<u32, String>,
+}
+
 async fn results(
     objects: &impl Objects,
     sweep: &SweepRow,
     members: &[MemberRow],
-) -> Result<BTreeMap<u32, Map<String, Value>>, FunctionError> {
+) -> Result<Results, FunctionError> {
     let with_result = members
         .iter()
         .filter_map(|member| Some((member.index, member.result_key.clone()?)));
-    stream::iter(with_result)
+    let read: Vec<(u32, Result<Map<String, Value>, Option<String>>)> = stream::iter(with_result)
         .map(|(index, key)| async move {
             // The key is the instance's word: it may only name what lies under its own sweep.
-            let own = key.starts_with(&format!("sweeps/{}/", sweep.sweep_id));
-            if !own {
-                tracing::warn!(sweep_id = %sweep.sweep_id, member = index, "result key is not the sweep's");
-                return Ok::<_, FunctionError>((index, None));
+            if !key.starts_with(&format!("sweeps/{}/", sweep.sweep_id)) {
+                let words = "its key is not one of the sweep".to_owned();
+                return Ok::<_, FunctionError>((index, Err(Some(words))));
             }
             let bucket = &sweep.results_bucket;
             let fields = match objects.get_object(bucket, &key, RESULT_BYTES_MAX).await {
-                Ok(Some(body)) => serde_json::from_slice(&body).ok(),
-                Ok(None) => None,
-                Err(spawn_core::ports::ServiceError::Refused { message, .. }) => {
-                    tracing::warn!(sweep_id = %sweep.sweep_id, member = index, message, "result was not read");
-                    None
-                }
+                Ok(Some(body)) => result_file::fields(&key, &body),
+                Ok(None) => Err(Some("it is not there".to_owned())),
+                Err(ServiceError::Refused { message, .. }) => Err(Some(message)),
                 Err(error) => return Err(error.into()),
             };
             Ok((index, fields))
         })
         .buffer_unordered(READS_AT_ONCE)
-        .try_filter_map(|(index, fields)| async move { Ok(fields.map(|fields| (index, fields))) })
         .try_collect()
-        .await
+        .await?;
+    let mut results = Results::default();
+    for (index, fields) in read {
+        match fields {
+            Ok(fields) => drop(results.fields.insert(index, fields)),
+            Err(Some(why)) => {
+                tracing::warn!(sweep_id = %sweep.sweep_id, member = index, why, "result has no fields");
+                results.unread.insert(index, why);
+            }
+            Err(None) => {}
+        }
+    }
+    Ok(results)
 }
 
 /// Gives the sweep its final status, unless it has one.
@@ -218,6 +256,10 @@ async fn close(
             (path(&["status"]), Value::from(status.as_str())),
             (path(&["ended_at"]), Value::from(now)),
             (path(&["settled"]), settled),
+            (
+                path(&["results_note"]),
+                Value::from(sweep.results_note.as_deref()),
+            ),
         ],
         remove: Vec::new(),
         add: Vec::new(),

@@ -161,6 +161,80 @@ async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
 }
 
 #[tokio::test]
+async fn a_member_that_is_not_tried_again_ends_as_its_last_try_did() {
+    let mut wanted = sweep(3, &[LANE], Some(2));
+    wanted.retries.failure = 1;
+    let world = World::new(&wanted).await;
+    let arns = world.launch_first_batch().await;
+    end(&world, &arns[0], Some((0, "{}"))).await;
+    end(&world, &arns[1], Some((3, r#"{"step": 7}"#))).await;
+    assert_eq!(world.sweep().await.retrying, 1);
+    let reason = Drain {
+        status: SweepStatus::Cancelled,
+        reason: "stopped".to_owned(),
+    };
+    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
+        .await
+        .unwrap();
+    let output = settle(&world, 9_000).await.unwrap();
+    let counts = &output["counts"];
+    assert_eq!(
+        (&counts["completed"], &counts["failed"], &counts["planned"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    let told = [("exit code 3", 1), ("never launched", 1)];
+    let told = told.map(|(reason, members)| json!({"reason": reason, "members": members}));
+    assert_eq!(output["reasons"], json!(told));
+    let table = table(&world);
+    assert!(
+        table.contains("1,,1,failed,3,exit_code,0.001516,7\n"),
+        "{table}"
+    );
+    assert!(
+        table.contains("2,,2,planned,,never_launched,,\n"),
+        "{table}"
+    );
+    assert_eq!(world.sweep().await.retrying, 0);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+    assert_eq!(settle(&world, 99_000).await.unwrap(), output);
+}
+
+#[tokio::test]
+async fn results_that_cannot_be_read_are_told_and_what_json_has_no_word_for_is_read() {
+    let world = World::new(&sweep(3, &[LANE], None)).await;
+    let arns = world.launch_first_batch().await;
+    end(&world, &arns[0], Some((0, r#"{"loss": NaN, "lr": 0.1}"#))).await;
+    end(&world, &arns[1], Some((0, "[1, 2]"))).await;
+    end(&world, &arns[2], Some((0, ""))).await;
+    let output = settle(&world, 9_000).await.unwrap();
+    let table = table(&world);
+    assert!(
+        table.contains(",loss,lr\n0,,0,completed,0,completed,0.001516,NaN,0.1\n"),
+        "{table}"
+    );
+    assert_eq!(
+        output["results_note"],
+        "results without columns: 2, the first of them that of member 1: it is a list, not an object; the manifest has every one \
+         under result_note"
+    );
+    let key = format!("sweeps/{}/manifest.json", world.sweep_id);
+    let manifest = world.objects.text("results", &key).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let notes: Vec<&Value> = (0..3)
+        .map(|i| &manifest["members"][i]["result_note"])
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            &Value::Null,
+            &json!("it is a list, not an object"),
+            &json!("it is empty")
+        ]
+    );
+    assert_eq!(settle(&world, 99_000).await.unwrap(), output);
+}
+
+#[tokio::test]
 async fn an_execution_that_has_lost_the_sweep_settles_nothing() {
     let world = World::new(&sweep(1, &[LANE], None)).await;
     let arns = world.launch_first_batch().await;

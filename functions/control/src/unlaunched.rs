@@ -1,18 +1,15 @@
-//! Members that somebody ends before they have an instance: they are taken from what their lanes are about to launch.
+//! Members that somebody ends before they have an instance.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use spawn_core::control::{Outcome, Outcomes, Request};
 use spawn_core::errors::FunctionError;
-use spawn_core::ids::LaneId;
-use spawn_core::launch;
-use spawn_core::ledger::{self, Ledger, LedgerError};
-use spawn_core::ranges::Indices;
+use spawn_core::launch::Forgone;
+use spawn_core::ledger::Ledger;
 use spawn_core::reap::{ReapReason, Reaping};
-use spawn_core::rows::{
-    BatchRow, LaneRow, MemberRow, RetryRow, SweepRow, batch_key, lane_key, retry_prefix, sweep_pk,
-};
-use spawn_core::state::{MemberState, SweepStatus};
+use spawn_core::rows::{MemberRow, SweepRow};
+use spawn_core::state::SweepStatus;
+use spawn_core::unlaunched;
 
 /// What is said of a member that was ended before it had an instance.
 pub(crate) const WORDS: &str = "it had no instance, and gets none";
@@ -41,17 +38,11 @@ pub(crate) async fn end(
         at: asked_at,
         stops: false,
     };
-    let mut by_lane: BTreeMap<&LaneId, Vec<u32>> = BTreeMap::new();
     // While it is planned its rows are not all there.
-    for member in members.iter().filter(|_| sweep.status.may_launch()) {
-        by_lane.entry(&member.lane).or_default().push(member.index);
-    }
-    let mut ended = BTreeSet::new();
-    for (lane, unwanted) in by_lane {
-        let unwanted: Indices = unwanted.into_iter().collect();
-        ended.extend(in_batches(sweep, lane, &unwanted, &reaping, ledger, now).await?);
-        ended.extend(in_retries(sweep, lane, &unwanted, &reaping, ledger, now).await?);
-    }
+    let ended = match sweep.status {
+        SweepStatus::Planning => BTreeSet::new(),
+        _ => unlaunched::end(ledger, sweep, members, Forgone::Asked(&reaping), now).await?,
+    };
     for member in members {
         if ended.contains(&member.index) {
             outcomes.add(member.index, Outcome::Terminated, Some(WORDS.to_owned()));
@@ -60,92 +51,4 @@ pub(crate) async fn end(
         }
     }
     Ok(members.len() - ended.len())
-}
-
-/// Takes members from the batches of their lane.
-async fn in_batches(
-    sweep: &SweepRow,
-    lane: &LaneId,
-    unwanted: &Indices,
-    reaping: &Reaping,
-    ledger: &impl Ledger,
-    now: u64,
-) -> Result<Vec<u32>, FunctionError> {
-    let mut row: LaneRow = ledger::require(ledger, lane_key(&sweep.sweep_id, lane)).await?;
-    let keys = (0..row.batches).map(|number| batch_key(&sweep.sweep_id, lane, number));
-    let batches: Vec<BatchRow> = ledger::require_all(ledger, keys.collect()).await?;
-    let mut ended = Vec::new();
-    for mut batch in batches {
-        loop {
-            let here = batch
-                .pending
-                .iter()
-                .filter(|index| unwanted.contains(*index));
-            let taken = launch::to_forgo(&here.collect());
-            if taken.is_empty() {
-                break;
-            }
-            let Some(members) = planned(sweep, &taken, ledger).await? else {
-                return Ok(ended);
-            };
-            let writes = launch::forgo(sweep, &row, &batch, members, reaping, now)?;
-            if !is_written(ledger.commit(writes).await)? {
-                // The lane's launcher was faster: what it left is looked at again.
-                return Ok(ended);
-            }
-            row.version += 1;
-            row.pending = row.pending.saturating_sub(taken.len());
-            batch.version += 1;
-            batch.pending = batch.pending.without(&taken);
-            ended.extend(taken.iter());
-        }
-    }
-    Ok(ended)
-}
-
-/// Takes members that wait for another try from their lane.
-async fn in_retries(
-    sweep: &SweepRow,
-    lane: &LaneId,
-    unwanted: &Indices,
-    reaping: &Reaping,
-    ledger: &impl Ledger,
-    now: u64,
-) -> Result<Vec<u32>, FunctionError> {
-    let pk = sweep_pk(&sweep.sweep_id);
-    let mut rows: Vec<RetryRow> = ledger::load_all(ledger, &pk, &retry_prefix(lane)).await?;
-    rows.retain(|row| unwanted.contains(row.index));
-    let mut ended = Vec::new();
-    for chunk in rows.chunks(launch::FORGONE_RETRIES_MAX) {
-        let indices: Indices = chunk.iter().map(|row| row.index).collect();
-        let Some(members) = planned(sweep, &indices, ledger).await? else {
-            return Ok(ended);
-        };
-        let both = chunk.iter().cloned().zip(members).collect();
-        let writes = launch::forgo_retries(sweep, both, reaping, now)?;
-        if is_written(ledger.commit(writes).await)? {
-            ended.extend(indices.iter());
-        }
-    }
-    Ok(ended)
-}
-
-/// The rows of members, if all of them still wait to be launched.
-async fn planned(
-    sweep: &SweepRow,
-    indices: &Indices,
-    ledger: &impl Ledger,
-) -> Result<Option<Vec<MemberRow>>, FunctionError> {
-    let keys = indices.iter().map(|index| sweep.member_key(index));
-    let members: Vec<MemberRow> = ledger::require_all(ledger, keys.collect()).await?;
-    let waits = |member: &MemberRow| member.state == MemberState::Planned;
-    Ok(members.iter().all(waits).then_some(members))
-}
-
-fn is_written(result: Result<(), LedgerError>) -> Result<bool, LedgerError> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(LedgerError::Condition { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
 }

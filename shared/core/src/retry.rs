@@ -94,6 +94,30 @@ pub fn planned_again(member: &MemberRow) -> MemberRow {
     }
 }
 
+/// The member as its last try left it, when it waits for another one that it does not get; `None` when it has not been tried.
+#[must_use]
+pub fn as_last_tried(member: &MemberRow) -> Option<MemberRow> {
+    let mut tries = member.tries.clone();
+    let last = tries.pop()?;
+    Some(MemberRow {
+        state: last.state,
+        code: Some(last.code),
+        reason: last.reason,
+        instance: last.instance,
+        instance_type: last.instance_type,
+        market: last.market,
+        availability_zone: last.availability_zone,
+        attempt: last.attempt,
+        launched_at: last.launched_at,
+        running_at: last.running_at,
+        ended_at: last.ended_at,
+        exit_code: last.exit_code,
+        result_key: last.result_key,
+        tries,
+        ..member.clone()
+    })
+}
+
 /// The row by which the lane of a member that is planned again hears of it. Whoever creates it adds 1 to the sweep's
 /// `retrying` in the same transaction.
 #[must_use]
@@ -193,8 +217,12 @@ mod tests {
             (3, "{\"x\":1}")
         );
         assert!(again.has_had(member.instance.as_ref().unwrap()));
+        let last = as_last_tried(&again).unwrap();
+        assert_eq!((last.tries.len(), last.exit_code), (1, member.exit_code));
+        assert_eq!((last.instance, last.code), (member.instance, member.code));
         let never = MemberRow::planned(member.sweep_id, 1, 0, member.lane);
         assert_eq!(planned_again(&never), never);
+        assert_eq!(as_last_tried(&never), None);
     }
 
     #[test]

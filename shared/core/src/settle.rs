@@ -99,8 +99,20 @@ pub fn output(
         "held_because": sweep.held,
         "manifest": format!("s3://{bucket}/{}", manifest_key(sweep)),
         "results": format!("s3://{bucket}/{}", results_key(sweep)),
+        "results_note": sweep.results_note,
         "reasons": reasons,
     })
+}
+
+/// What is said of results that have no columns: how many, and of the first why.
+#[must_use]
+pub fn results_note(unread: &BTreeMap<u32, String>) -> Option<String> {
+    let (index, why) = unread.first_key_value()?;
+    let why: String = why.chars().take(REASON_CHARS_MAX).collect();
+    Some(format!(
+        "results without columns: {}, the first of them that of member {index}: {why}; the manifest has every one under result_note",
+        unread.len()
+    ))
 }
 
 /// The sum in US dollars, exact to the micro-dollar; `null` when no instance has a price and there were some: that is not 0.
@@ -116,12 +128,13 @@ fn dollars(amount: MicroDollars) -> String {
     amount.to_string().replacen('$', "", 1)
 }
 
-/// The manifest: the output, and every member with what became of it.
+/// The manifest: the output, and every member with what became of it. `unread` says why results have no columns, by index.
 #[must_use]
 pub fn manifest(
     sweep: &SweepRow,
     output: &Value,
     members: &[MemberRow],
+    unread: &BTreeMap<u32, String>,
     cost: &Settlement,
     ended_at: u64,
 ) -> Value {
@@ -131,6 +144,7 @@ pub fn manifest(
             let mut entry = member_entry(sweep, member);
             let amount = cost.by_member.get(&member.index);
             entry["cost"] = Value::from(amount.map(ToString::to_string));
+            entry["result_note"] = Value::from(unread.get(&member.index).map(String::as_str));
             entry
         })
         .collect();

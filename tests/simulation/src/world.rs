@@ -175,6 +175,7 @@ pub fn sweep(members: u32, lanes: &[&str], max_concurrent: Option<u32>) -> Sweep
         tolerated_failures: 0,
         held: None,
         stopped: None,
+        results_note: None,
         completion_token: None,
         waiting_since: 0,
         drain: None,

@@ -1,4 +1,5 @@
-//! The end of members that have no instance, and get none: nobody can launch them, or somebody does not want them any more.
+//! The end of members that have no instance, and get none: nobody can launch them, somebody does not want them any more, or their
+//! sweep is over before their next try.
 //!
 //! A member that waits to be launched is in a batch of its lane, or has a RETRY row. Whoever ends it takes it from there in the
 //! same transaction. One in an open attempt may have an instance already: it is not ended here.
@@ -8,6 +9,7 @@ use crate::ledger::{Expect, LedgerError, Path, Stored as _, Versioned as _, Writ
 use crate::lifecycle::state_of;
 use crate::ranges::Indices;
 use crate::reap::Reaping;
+use crate::retry::as_last_tried;
 use crate::rows::{BatchRow, LaneRow, MemberRow, RetryRow, SweepRow, count_move, sweep_key};
 use crate::state::MemberState;
 
@@ -45,7 +47,28 @@ pub fn give_up(
     })
 }
 
-/// The writes that end members of `batch` for good, which the caller has read as `members`, because somebody asked for it.
+/// Why members are not launched, though they could be.
+#[derive(Clone, Copy, Debug)]
+pub enum Forgone<'a> {
+    /// Somebody asked for their end.
+    Asked(&'a Reaping),
+    /// Their sweep is over: those that were to be tried again end as their last try left them. Others are left as they are.
+    NotTriedAgain,
+}
+
+impl Forgone<'_> {
+    fn end(self, mut member: MemberRow, now: u64) -> MemberRow {
+        match self {
+            Self::Asked(reaping) => {
+                member.reaping = Some(reaping.clone());
+                ended(member, reaping.reason.end_code(), reaping.words(), now)
+            }
+            Self::NotTriedAgain => as_last_tried(&member).unwrap_or(member),
+        }
+    }
+}
+
+/// The writes that end members of `batch`, which the caller has read as `members`.
 ///
 /// # Errors
 /// When a row cannot be written as JSON.
@@ -54,22 +77,20 @@ pub fn forgo(
     lane: &LaneRow,
     batch: &BatchRow,
     members: Vec<MemberRow>,
-    reaping: &Reaping,
+    why: Forgone<'_>,
     now: u64,
 ) -> Result<Vec<Write>, LedgerError> {
-    from_batch(sweep, lane, batch, members, |member| {
-        unwanted(member, reaping, now)
-    })
+    from_batch(sweep, lane, batch, members, |member| why.end(member, now))
 }
 
-/// The writes that end members for good which wait for another try, each with the row by which its lane would have heard of it.
+/// The writes that end members which wait for another try, each with the row by which its lane would have heard of it.
 ///
 /// # Errors
 /// When a row cannot be written as JSON.
 pub fn forgo_retries(
     sweep: &SweepRow,
     members: Vec<(RetryRow, MemberRow)>,
-    reaping: &Reaping,
+    why: Forgone<'_>,
     now: u64,
 ) -> Result<Vec<Write>, LedgerError> {
     let mut writes = Vec::with_capacity(2 * members.len() + 1);
@@ -80,7 +101,7 @@ pub fn forgo_retries(
             key: row.key(),
             expect: Expect::Version(row.version),
         });
-        let member = unwanted(member, reaping, now);
+        let member = why.end(member, now);
         moves.note(&member);
         writes.push(member.replace()?);
     }
@@ -116,11 +137,6 @@ fn from_batch(
     writes.push(lane.replace()?);
     writes.push(count(sweep, moves.into_additions()));
     Ok(writes)
-}
-
-fn unwanted(mut member: MemberRow, reaping: &Reaping, now: u64) -> MemberRow {
-    member.reaping = Some(reaping.clone());
-    ended(member, reaping.reason.end_code(), reaping.words(), now)
 }
 
 fn ended(mut member: MemberRow, code: EndCode, reason: String, now: u64) -> MemberRow {

@@ -30,7 +30,7 @@ pub use begin::{
 };
 pub(crate) use begin::{slot_change, while_going_on};
 pub use close::{Aftermath, Closing, close};
-pub use forgo::{FORGONE_RETRIES_MAX, forgo, forgo_retries, give_up, to_forgo};
+pub use forgo::{FORGONE_RETRIES_MAX, Forgone, forgo, forgo_retries, give_up, to_forgo};
 pub use ladder::{Step, ladder, rung};
 pub use pools::{DRY_MS, DryPools, dried};
 pub use record::{pair, record, recorded, rung_words};

@@ -219,6 +219,7 @@ fn sweep_row(
         tolerated_failures: sweep.tolerated_failures.of(members),
         held: None,
         stopped: None,
+        results_note: None,
         lanes,
         completion_token: None,
         waiting_since: 0,

@@ -181,6 +181,9 @@ pub struct SweepRow {
     /// The sweep's label in DNS; `None` when its members get no names.
     #[serde(default)]
     pub dns_label: Option<String>,
+    /// What is to be said of results that have no columns, once it is settled.
+    #[serde(default)]
+    pub results_note: Option<String>,
     /// When deadlines of members were last changed, in ms since 1970: the reaper looks again at what it saw before that.
     pub deadlines_changed_at: Option<u64>,
 }
