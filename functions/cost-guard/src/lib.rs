@@ -46,7 +46,7 @@ pub enum Input {
     /// Sets, changes or removes a standing budget.
     SetBudget(Value),
     /// What was spent in a day, by sweep, type, owner and project.
-    Report(reports::ReportInput),
+    Report(Value),
     /// The days that a sweep's bill is in: the input of spawn-reconcile-costs.
     Period(Value),
     /// The ledger against the bill.
@@ -87,7 +87,7 @@ pub async fn handle<L: Ledger, A: AskPrices>(
         }
         Input::RefreshPrices {} => quiet(check::refresh(ports, now).await?),
         Input::SetBudget(request) => quiet(budgets::set(ports.ledger, &request, now).await?),
-        Input::Report(request) => quiet(reports::report(ports.ledger, &request, now).await?),
+        Input::Report(input) => quiet(reports::report(ports.ledger, &input, now).await?),
         Input::Period(input) => {
             let sweep_id = sweep_of("spawn-reconcile-costs", &input)?;
             quiet(reports::period(ports.ledger, &sweep_id, now).await?)

@@ -25,33 +25,14 @@ const ALL: [SweepStatus; 8] = [
     SweepStatus::OverBudget,
 ];
 
-/// Which day.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReportInput {
-    /// The day in UTC, such as `2026-01-22`; missing or null: the day before this one.
-    #[serde(default)]
-    day: Option<String>,
-}
-
 /// What was spent on a day: the sum of the parts of bills that fall into it.
 pub(crate) async fn report(
     ledger: &impl Ledger,
-    request: &ReportInput,
+    input: &Value,
     now: u64,
 ) -> Result<Value, FunctionError> {
-    let day = request
-        .day
-        .clone()
-        .unwrap_or_else(|| clock::day(now.saturating_sub(DAY_MS)));
-    let input = json!({ "day": day });
-    let mut reader = Reader::new("spawn-report-daily", &input, &["day"]);
-    let start = clock::parse_iso(&format!("{day}T00:00:00Z"));
-    if start.is_none() {
-        let accepted = "a day in UTC such as 2026-01-22";
-        reader.fault("day", &format!("`{day}` is no day"), accepted);
-    }
-    let start = reader.finish(start)?;
+    let start = start_of_day(input, now)?;
+    let day = clock::day(start);
     let end = start + DAY_MS;
     let mut report = Report::new(start, end);
     let lingering: Vec<LingeringRow> = ledger::load_all(ledger, LINGERING_PK, "").await?;
@@ -70,6 +51,28 @@ pub(crate) async fn report(
     }
     Ok(json!({"day": day, "next_day": clock::day(end), "report": report.to_output()}))
 }
+
+/// When the day begins that the input of the machine names, in UTC; without a name the day before this one. In ms since 1970.
+fn start_of_day(input: &Value, now: u64) -> Result<u64, FunctionError> {
+    let accepted = "a day in UTC such as 2026-01-22";
+    let mut reader = Reader::new("spawn-report-daily", input, &["day"]);
+    let given = reader.value("day").is_some();
+    let day = reader
+        .text("day", DAY_CHARS_MAX, accepted)
+        .map(str::to_owned);
+    let yesterday = (!given).then(|| clock::day(now.saturating_sub(DAY_MS)));
+    let start = day.or(yesterday).and_then(|day| {
+        let start = clock::parse_iso(&format!("{day}T00:00:00Z"));
+        if start.is_none() {
+            reader.fault("day", &format!("`{day}` is no day"), accepted);
+        }
+        start
+    });
+    reader.finish(start)
+}
+
+/// `2026-01-22`, and a mistake or two.
+const DAY_CHARS_MAX: usize = 100;
 
 /// Since when a sweep that has ended costs nothing more, if it does not linger.
 fn gone_at(sweep: &SweepRow) -> Option<u64> {

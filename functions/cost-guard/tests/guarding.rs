@@ -160,6 +160,28 @@ async fn a_sweep_that_only_wants_to_be_told_is_neither_held_nor_drained() {
 }
 
 #[tokio::test]
+async fn a_day_that_is_none_is_refused_and_never_taken_for_another() {
+    let world = running(20_000_000, OnBudget::Notify).await;
+    let ports = Ports {
+        ledger: &world.ledger,
+        prices: &PriceLists::default(),
+        price_age_ms_max: 1,
+    };
+    for (input, words) in [
+        (json!({"day": 20_260_122}), "day: 20260122 is no text"),
+        (json!({"day": "22.1.2026"}), "day: `22.1.2026` is no day"),
+        (json!({"dya": "2026-01-22"}), "dya: "),
+    ] {
+        let asked = serde_json::from_value(json!({"report": input})).unwrap();
+        let error = handle(asked, &ports, 1).await.unwrap_err();
+        assert_eq!(error.error_type(), "InvalidInput");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let none = ask(&world, json!({"report": {}}), 30 * HOUR).await;
+    assert_eq!(none["day"], "1970-01-01");
+}
+
+#[tokio::test]
 async fn the_parts_of_days_add_up_to_what_was_spent() {
     let world = running(100_000_000, OnBudget::Drain).await;
     let day = async |day: &str, now| {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::read::{Reader, shown};
 use super::view;
+use crate::document::TAG_CHARS_MAX;
 use crate::errors::FunctionError;
 use crate::ids::SweepId;
 use crate::ledger::Stored;
@@ -76,8 +77,8 @@ impl FromStr for Cursor {
 pub fn parse_list(input: &Value) -> Result<ListRequest, FunctionError> {
     const NAMES: [&str; 5] = ["owner", "project", "status", "limit", "next"];
     let mut reader = Reader::new("spawn-list", input, &NAMES);
-    let owner = reader.text("owner", 128, "the owner of sweeps");
-    let project = reader.text("project", 128, "the project of sweeps");
+    let owner = reader.text("owner", TAG_CHARS_MAX, "the owner of sweeps");
+    let project = reader.text("project", TAG_CHARS_MAX, "the project of sweeps");
     let statuses = statuses(&mut reader);
     let limit = limit(&mut reader);
     let after = reader

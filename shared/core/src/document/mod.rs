@@ -48,6 +48,7 @@ mod yaml;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub(crate) use fault::Collector;
 pub use fault::{Fault, Faults};
+pub(crate) use names::TAG_CHARS_MAX;
 pub use points::table_uri;
 pub(crate) use requirements::model;
 pub use requirements::{Bounds, Presence, Requirements, Workload};

@@ -9,7 +9,7 @@ use super::read::{Problem, Read, text};
 const NAME_CHARS_MAX: usize = 60;
 
 /// The longest value of a tag (Amazon EC2 User Guide, "Tag restrictions").
-const TAG_CHARS_MAX: usize = 256;
+pub(crate) const TAG_CHARS_MAX: usize = 256;
 
 /// The name of a sweep or a member.
 pub(super) fn name(value: &Value) -> Read<String> {

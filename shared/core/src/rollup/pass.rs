@@ -59,6 +59,9 @@ pub struct PassRow {
     pub grown: BTreeMap<SweepId, Totals>,
     /// The totals of this pass.
     pub current: BTreeMap<SweepId, Totals>,
+    /// The sweeps that are not over.
+    #[serde(default)]
+    pub live: usize,
     /// The sweeps that should be launching, and are not.
     pub stuck: usize,
     /// The live sweeps that have no metrics of their own, because a pass cannot hold more. They are in no total either.
@@ -96,6 +99,7 @@ pub fn next_pass(last: &PassRow, rows: &[RollupRow], minute: u64) -> Option<Pass
     let now = minute * 60_000;
     let mut bytes = 0;
     for row in rows {
+        pass.live += usize::from(!row.is_ended);
         pass.stuck += usize::from(row.is_stuck(now));
         let before = last.current.get(&row.sweep_id).unwrap_or(&row.base);
         let grown = Some(row.totals.since(before)).filter(|grown| *grown != Totals::default());
@@ -156,7 +160,7 @@ impl PassRow {
         let committed = self.current.values().map(|t| t.committed.0).sum();
         fleet(Metric::CommittedUsd, committed);
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        fleet(Metric::LiveSweeps, count(self.current.len()));
+        fleet(Metric::LiveSweeps, count(self.live));
         fleet(Metric::StuckSweeps, count(self.stuck));
         // Alarms cannot ask for "any sweep": CloudWatch has no wildcard for dimensions, so the worst one is told.
         let worst =

@@ -84,6 +84,16 @@ fn a_pass_tells_what_there_is_and_what_came_to_its_end_since_the_last() {
 }
 
 #[test]
+fn a_sweep_that_is_over_is_told_once_more_and_not_as_live() {
+    let mut over = row("a", totals("us-east-1", [0, 4, 0, 0, 0], 900));
+    over.is_ended = true;
+    let rows = [over, row("b", totals("us-west-2", [5, 0, 0, 0, 0], 100))];
+    let pass = next_pass(&done(PassRow::default()), &rows, 10).unwrap();
+    assert_eq!(value(&pass, Metric::LiveSweeps, &Scope::Fleet), 1);
+    assert_eq!(value(&pass, Metric::CompletedInstances, &Scope::Fleet), 4);
+}
+
+#[test]
 fn a_minute_has_one_pass_and_none_follows_one_that_is_not_done() {
     let rows = [row("a", totals("us-east-1", [3, 0, 0, 0, 0], 0))];
     let first = next_pass(&done(PassRow::default()), &rows, 10).unwrap();
