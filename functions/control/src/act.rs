@@ -21,7 +21,7 @@ use spawn_core::rows::{LaneRow, MemberRow, SweepRow, sweep_pk};
 use spawn_core::state::MemberState;
 use spawn_core::track;
 
-use crate::{InPlace, Ports, call, extend, replace, slots, unlaunched};
+use crate::{InPlace, Ports, call, extend, minutes, replace, slots, unlaunched};
 
 /// Seconds between two looks at what EC2 is doing.
 const LOOK_AGAIN_S: u64 = 2;
@@ -188,6 +188,13 @@ where
         calls.retain(|(member, _)| !without.contains(&member.index));
         for index in without {
             outcomes.add(index, Outcome::NoSlot, None);
+        }
+        let wanting = calls.iter().map(|(member, _)| member);
+        let without = minutes::reserve(sweep_id, wanting, ports.ledger).await?;
+        given_up.extend(members.iter().filter(|m| without.contains_key(&m.index)));
+        calls.retain(|(member, _)| !without.contains_key(&member.index));
+        for (index, words) in without {
+            outcomes.add(index, Outcome::NoRoom, Some(words));
         }
     }
     let done = call::carry_out(&request, asked_at, &calls, &ec2, &here.region, ports).await?;

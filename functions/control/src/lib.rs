@@ -8,6 +8,7 @@ mod act;
 mod call;
 mod check;
 mod extend;
+mod minutes;
 mod note;
 mod replace;
 mod rewrite;

@@ -17,7 +17,7 @@ use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::money::MicroDollars;
 use spawn_core::ports::InstanceState;
 use spawn_core::rows::SweepRow;
-use spawn_core::state::SweepStatus;
+use spawn_core::state::{MemberState, SweepStatus};
 use spawn_core::track;
 
 /// What ten hours more of an instance of the world cost at the most: machine, address, and 8 GiB in the shortest month.
@@ -90,6 +90,36 @@ async fn more_time_is_reserved_of_the_sweeps_budget_and_only_as_far_as_that_has_
         .collect();
     assert_eq!(more, [10 * HOUR, 10 * HOUR, 0, 0]);
     assert_eq!(world.sweep().await.charged, LAUNCHED + 2 * TEN_HOURS);
+    assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+/// What a minute costs at the most, each part rounded up.
+const MINUTE: i64 = 1_417 + 84 + 16;
+
+#[tokio::test]
+async fn each_start_reserves_the_minute_that_it_is_billed_for_at_least() {
+    let (world, instances) = running_of(budgeted(LANE, Some(LAUNCHED + 3 * MINUTE))).await;
+    for arn in &instances {
+        see(&world, arn, InstanceState::Running, 2_000).await;
+    }
+    let input = whole(&world, &json!({"member": "0-1"}));
+    run(&world, "stop", input.clone(), "a").await.unwrap();
+    for _ in 0..2 {
+        let output = run(&world, "start", input.clone(), "b").await.unwrap();
+        assert_eq!(outcomes(&output), ["running 0-1"]);
+        let charged = world.sweep().await.charged - LAUNCHED;
+        assert!(
+            (2 * MINUTE - 4..=2 * MINUTE).contains(&charged),
+            "{charged}"
+        );
+    }
+    // There is room for one more.
+    run(&world, "stop", input.clone(), "c").await.unwrap();
+    let output = run(&world, "start", input, "d").await.unwrap();
+    assert_eq!(outcomes(&output), ["running 0", "no_room 1"]);
+    let because = output["outcome"][1]["because"].as_str().unwrap();
+    assert!(because.contains("has no room for"), "{because}");
+    assert_eq!(world.members().await[1].state, MemberState::Stopped);
     assert_eq!(world.violations().await, Vec::<String>::new());
 }
 

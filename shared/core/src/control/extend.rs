@@ -7,11 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::input::Extension;
 use super::outcome::{Group, Outcome};
-use crate::budget::{NoRoom, Purse};
-use crate::cost::{Commitment, Spent, commitment};
-use crate::ids::{ClientToken, Market, SweepId};
+use crate::ids::{ClientToken, SweepId};
 use crate::ledger::{Key, Stored};
-use crate::money::MicroDollars;
 use crate::ranges::Indices;
 use crate::rows::{MemberRow, sweep_pk, versioned};
 
@@ -78,61 +75,6 @@ pub fn extended(member: &MemberRow, extension: Extension) -> Result<u64, Outcome
         Extension::Until(until) if until > deadline => Ok(until),
         Extension::Until(_) => Err(Outcome::HadMoreTime),
     }
-}
-
-/// Commits `member` with what its instance may cost from its deadline to a new one (both in ms since 1970), and takes that of
-/// `purse`. What is noted as committed is what budgets get back in the end.
-///
-/// An instance whose price is not known was launched without a commitment, which only a sweep without any budget may do; it
-/// is billed in the end as it would have been.
-///
-/// # Errors
-/// When a budget has no room for it, or cannot tell whether it has because a price is missing. Nothing was taken then.
-pub fn reserve_longer(
-    member: &mut MemberRow,
-    deadline: u64,
-    purse: &mut Purse,
-) -> Result<(), NoRoom> {
-    let more_ms = deadline.saturating_sub(member.ttl_deadline.unwrap_or(deadline));
-    let id = member.instance.as_ref().map(|arn| arn.instance_id.as_str());
-    let spent = member.spent.iter_mut().rev();
-    let spent = spent
-        .into_iter()
-        .find(|spent| Some(spent.instance_id.as_str()) == id);
-    let charged_to = spent.as_ref().map(|spent| spent.charged_to.clone());
-    let charged_to = charged_to.unwrap_or_default();
-    let known = spent.and_then(|spent| Some((spent.committed?, at_most(spent, more_ms)?, spent)));
-    match known {
-        Some((committed, more, spent)) => {
-            purse.take(more, &charged_to)?;
-            spent.committed = Some(MicroDollars(committed.0.saturating_add(more.0)));
-            Ok(())
-        }
-        None => match purse.limited_by(&charged_to) {
-            None => Ok(()),
-            Some(budget) => Err(NoRoom {
-                words: format!(
-                    "{budget} cannot be kept: what the instance costs an hour was not known when it was launched"
-                ),
-                budget,
-            }),
-        },
-    }
-}
-
-/// The most that an instance can cost in so many ms more. Spot costs no more than on demand.
-fn at_most(spent: &Spent, more_ms: u64) -> Option<MicroDollars> {
-    let hour = match spent.market {
-        Market::OnDemand => spent.hour?,
-        Market::Spot => spent.on_demand_hour?.max(spent.hour?),
-    };
-    let prices = Commitment {
-        hour,
-        gib: spent.gib?,
-        gib_month: spent.gib_month?,
-        public_ipv4_hour: spent.public_ipv4_hour?,
-    };
-    commitment(&prices, more_ms.div_ceil(1000))
 }
 
 #[cfg(test)]

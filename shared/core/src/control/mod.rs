@@ -21,6 +21,7 @@ mod order;
 mod outcome;
 mod read;
 mod record;
+mod reserve;
 mod status;
 mod view;
 
@@ -30,7 +31,7 @@ pub use again::{
     AGAIN_MEMBERS_MAX, Replacement, is_resumed, lane_again, lanes_to_launch, launch_again,
     no_room_for_another, plan_again, reopen, replace_ended, replacement, resumable,
 };
-pub use extend::{ExtendedRow, extended, extension_block, extension_key, reserve_longer};
+pub use extend::{ExtendedRow, extended, extension_block, extension_key};
 pub use find::{Found, account_of, all_members, find};
 pub use input::{Extension, MemberName, Request, Target, parse};
 pub use list::{ListRequest, list, parse_list};
@@ -39,4 +40,5 @@ pub use order::{CalledRow, Later, called_key};
 pub use outcome::{Group, Outcome, Outcomes};
 pub use read::{Reader, shown};
 pub use record::{ControlRow, control_key};
+pub use reserve::{reserve_longer, reserve_start};
 pub use status::{status_of_instance, status_of_member, status_of_sweep};

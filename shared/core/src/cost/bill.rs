@@ -20,7 +20,7 @@ use crate::ids::Market;
 use crate::money::MicroDollars;
 
 /// The least that is billed of a run, a volume or an address.
-pub(super) const BILLED_MS_MIN: u64 = 60_000;
+pub(crate) const BILLED_MS_MIN: u64 = 60_000;
 
 /// What an instance has cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -14,6 +14,7 @@ mod size;
 mod spent;
 mod text;
 
+pub(crate) use bill::BILLED_MS_MIN;
 pub use bill::{Bill, BillError, Line, Rule, bill};
 pub use commitment::{Commitment, commitment};
 pub use guard::{Assessment, Decision, LEVELS, assess, decide, message, share_words};

@@ -50,6 +50,9 @@ pub struct Spent {
     /// When it ran.
     #[serde(default)]
     pub runs: Vec<Run>,
+    /// How many starts after a stop are committed, each with the minute that a run is billed for at least.
+    #[serde(default)]
+    pub minutes: u32,
     /// When its volume was gone, because the instance was, in ms since 1970. That of a stopped instance is there, and costs.
     #[serde(default)]
     pub volume_to: Option<u64>,

@@ -28,6 +28,7 @@ pub(crate) fn spent(market: Market) -> Spent {
         committed: Some(MicroDollars(1_360_000)),
         charged_to: vec!["BUDGET#owner#ann|daily#2026-01-22".to_owned()],
         runs: Vec::new(),
+        minutes: 0,
         volume_to: None,
         billed: None,
         billed_to: None,

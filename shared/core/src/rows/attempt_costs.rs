@@ -86,6 +86,7 @@ impl AttemptCosts {
             committed: self.committed,
             charged_to: self.charged_to.clone(),
             runs: Vec::new(),
+            minutes: 0,
             volume_to: None,
             billed: None,
             billed_to: None,
