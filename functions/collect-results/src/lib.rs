@@ -207,7 +207,7 @@ async fn results(
     let with_result = members
         .iter()
         .filter_map(|member| Some((member.index, member.result_key.clone()?)));
-    let read: Vec<(u32, Result<Map<String, Value>, Option<String>>)> = stream::iter(with_result)
+    let read: Vec<_> = stream::iter(with_result)
         .map(|(index, key)| async move {
             // The key is the instance's word: it may only name what lies under its own sweep.
             if !key.starts_with(&format!("sweeps/{}/", sweep.sweep_id)) {

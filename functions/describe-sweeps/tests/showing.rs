@@ -101,6 +101,25 @@ async fn a_sweep_is_shown_with_its_pace_its_slowest_and_its_failed_members() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_stopped_member_stands_still_and_its_sweep_has_no_end() {
+    let world = half_done().await;
+    let mut stopped = world.members().await.remove(5);
+    stopped.state = MemberState::Stopped;
+    stopped.paused_at = Some(START + 20 * MINUTE);
+    let rows = vec![stopped.row().unwrap()];
+    world.ledger.put_all(rows).await.unwrap();
+    for minute in [30, 300] {
+        let input = json!({"sweep_id": world.sweep_id, "member": 5});
+        let now = START + minute * MINUTE;
+        let shown = status(&world, input, now).await.unwrap();
+        assert_eq!(shown["time_left_s"], 40 * 60 + 5);
+        let input = json!({"sweep_id": world.sweep_id});
+        let shown = status(&world, input, now).await.unwrap();
+        assert_eq!(shown["over_at_the_latest"], Value::Null);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_foretold_before_the_first_end() {
     let world = World::new(&sweep(3, &[LANE], None)).await;
     world.launch_first_batch().await;

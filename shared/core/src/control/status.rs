@@ -8,6 +8,7 @@ use super::record::ControlRow;
 use super::view;
 use crate::clock;
 use crate::money::MicroDollars;
+use crate::reap::deadline;
 use crate::rows::{InstanceRow, LaneRow, MemberRow, SweepRow};
 use crate::settle;
 use crate::state::MemberState;
@@ -87,9 +88,7 @@ pub fn status_of_member(
     status["sweep_status"] = json!(sweep.status);
     status["ttl_deadline"] = json!(member.ttl_deadline.map(clock::format_iso));
     if !member.state.is_ended() {
-        let left = member
-            .ttl_deadline
-            .map(|end| end.saturating_sub(now) / 1000);
+        let left = deadline::left(member, now).map(|ms| ms / 1000);
         status["time_left_s"] = json!(left);
     }
     status["report"] = json!(instance.and_then(report));
@@ -171,7 +170,8 @@ fn pace(sweep: &SweepRow, members: &[MemberRow], now: u64) -> Map<String, Value>
     let deadlines: Option<Vec<u64>> = members
         .iter()
         .filter(|member| !member.state.is_ended())
-        .map(|member| member.ttl_deadline)
+        // The time of one that is stopped stands still: nobody knows when it goes on.
+        .map(|member| member.ttl_deadline.filter(|_| member.paused_at.is_none()))
         .collect();
     let latest = deadlines
         .filter(|_| !waits)

@@ -13,21 +13,29 @@ use super::super::uri::S3Uri;
 use super::Given;
 use super::values::whole;
 
+/// What was read of `regions`.
+pub(super) struct Counted {
+    /// Whether all of it could be read.
+    pub(super) is_read: bool,
+    /// What the counts of all regions add up to, those of the document where overrides have replaced them.
+    pub(super) total: Option<u32>,
+}
+
 /// Adds the members to a sweep of which everything else was read.
 ///
 /// Nothing ends it early: one fault is no reason not to tell the next. Only the members themselves are not made of a
-/// document with faults. `counted` is what the counts of all regions add up to, those of the document where overrides have
-/// replaced them; `are_regions_read` is whether all of `regions` could be read.
+/// document with faults.
 pub(super) fn add(
     mut sweep: Sweep,
     top: &TopLevel<'_>,
     points: &Points,
     given: &Given,
-    counted: Option<u32>,
-    are_regions_read: bool,
+    regions_read: &Counted,
     operator: &OperatorDefaults,
     faults: &mut Collector,
 ) -> Sweep {
+    let counted = regions_read.total;
+    let are_regions_read = regions_read.is_read;
     let count = whole(top, Top::Count, faults);
     let distribution = top
         .get(Top::Distribution)

@@ -71,10 +71,14 @@ pub(super) fn build(
     };
     let are_regions_read = faults.len() == before;
     // A failover moves members, and does not change how many there are.
-    let counted = regions::total(&shares).or_else(|| {
+    let total = regions::total(&shares).or_else(|| {
         let before = regions::read(&replaced?, &mut Collector::default());
         regions::total(&before)
     });
+    let counted = members::Counted {
+        is_read: are_regions_read,
+        total: total.filter(|_| are_regions_read),
+    };
     refuse_two_answers(&top, &levels, &shares, &mut faults);
     let one = |id, faults: &mut Collector| whole(&top, id, faults);
     let budget = top.get(Top::Budget).map_or(operator.budget, |found| {
@@ -141,8 +145,7 @@ pub(super) fn build(
         &top,
         &points,
         &levels,
-        counted.filter(|_| are_regions_read),
-        are_regions_read,
+        &counted,
         operator,
         &mut faults,
     );
