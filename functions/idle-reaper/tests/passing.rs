@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use idle_reaper::{Input, Ports, handle};
 use serde_json::{Value, json};
-use simulation::{Death, When, World, sweep};
+use simulation::{COMMITMENT, Death, When, World, sweep};
 use spawn_core::account::Place;
 use spawn_core::ending::EndCode;
 use spawn_core::errors::FunctionError;
@@ -18,7 +18,9 @@ use spawn_core::ledger::{self, Attributes, Ledger as _, Stored as _, Versioned a
 use spawn_core::ports::InstanceState;
 use spawn_core::reap::breaker::Limit;
 use spawn_core::reap::{KEEP_ALIVE_TAG, ORPHAN_TAG, PROTECT_TAG, Point, deadline, idle};
-use spawn_core::rows::{LingeringRow, ProgramRow, instance_key, program_key};
+use spawn_core::rows::{
+    InstanceRow, LingeringRow, ProgramRow, SweepRow, instance_key, program_key,
+};
 use spawn_core::state::MemberState;
 use spawn_core::track;
 
@@ -53,6 +55,12 @@ async fn running(members: u32) -> (World, Vec<InstanceArn>) {
         say(&world, arn, "busy", MINUTE, MINUTE);
     }
     (world, instances)
+}
+
+async fn row(world: &World, arn: &InstanceArn) -> InstanceRow {
+    ledger::require(&world.ledger, instance_key(arn))
+        .await
+        .unwrap()
 }
 
 /// An instance reports.
@@ -261,11 +269,47 @@ async fn tags_of_persons_are_obeyed() {
         KEEP_ALIVE_TAG,
         "1970-01-01T02:00:00Z",
     );
+    // Its kill switch learns of it, and so do budgets.
+    pass(&world, HOUR - 4 * MINUTE).await;
+    let members = world.members().await;
+    assert_eq!(members[1].ttl_deadline, Some(2 * HOUR));
+    assert_eq!(
+        row(&world, &instances[1]).await.ttl_deadline,
+        Some(2 * HOUR)
+    );
+    assert!(members[1].spent[0].committed > members[2].spent[0].committed);
+    assert_eq!(world.violations().await, Vec::<String>::new());
     pass(&world, HOUR + 1).await;
     let alive = |n: usize| state(&world, &instances[n]) == InstanceState::Running;
     assert!(alive(0) && alive(1) && !alive(2));
     pass(&world, 2 * HOUR + 1).await;
     assert!(alive(0) && !alive(1));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_alive_past_its_ttl_that_no_budget_has_room_for() {
+    let budget = Some(COMMITMENT);
+    let world = World::new(&SweepRow {
+        budget,
+        ..sweep(1, &[LANE], None)
+    })
+    .await;
+    let instances = world.launch_first_batch().await;
+    let [arn] = instances.as_slice() else {
+        panic!("one is launched")
+    };
+    world.cloud.put(arn, InstanceState::Running, None);
+    let two_hours = "1970-01-01T02:00:00Z";
+    world.cloud.tag(&arn.instance_id, KEEP_ALIVE_TAG, two_hours);
+    pass(&world, HOUR - 4 * MINUTE).await;
+    let warning = row(&world, arn).await.warning.unwrap();
+    assert!(
+        warning.contains("the budget of $2.00 has no room for"),
+        "{warning}"
+    );
+    pass(&world, HOUR + 1).await;
+    assert_eq!(state(&world, arn), InstanceState::Terminated);
+    assert!(world.sweep().await.charged <= COMMITMENT.0);
 }
 
 #[tokio::test]

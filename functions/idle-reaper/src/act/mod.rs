@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! adopt     members recorded by the launch protocol, in the launcher's stead
+//! prolong   the deadline to the time of the tag that keeps an instance alive, if budgets have room
 //! warn      a tag on an instance that is nobody's; a text in the row of any other, which its boot runner shows
 //! intent    the reason into the member's row, on the version that was decided on: who changed it meanwhile wins
 //! end       hibernate, else stop, else terminate: EC2 is asked in bulk
@@ -10,6 +11,7 @@
 
 mod adopt;
 mod end;
+mod prolong;
 mod warn;
 
 use std::collections::BTreeSet;
@@ -27,6 +29,7 @@ use crate::Ports;
 use crate::pass::Looked;
 use adopt::adopt;
 use end::{end_all, endings, intend, verify};
+use prolong::prolong;
 use warn::warn;
 
 /// What came of carrying out.
@@ -57,6 +60,7 @@ where
     let mut acted = Acted::default();
     adopt(ports, place, looked, now, &mut acted).await;
     warn(ports.ledger, &ec2, place, looked, now, &mut acted).await?;
+    prolong(ports.ledger, looked, now).await?;
     forget_old_intents(ports.ledger, looked, now).await?;
     let endings = endings(looked);
     if endings.is_empty() {

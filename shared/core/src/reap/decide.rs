@@ -43,8 +43,11 @@ pub fn decide(subject: &Subject, now: u64) -> Verdict {
         return end(Action::Terminate, reason, None, now);
     }
     match subject.cloud.kept_alive() {
-        // Looked at with every pass: the tag may be taken away at any time.
-        KeptAlive::Until(end) if now < end => return keep(Reason::KeptAlive, now),
+        // Looked at with every pass: the tag may be taken away at any time. A pass has moved the deadline to its time, unless a
+        // budget has no room for that.
+        KeptAlive::Until(end) if now < end && !is_overdue(subject, now) => {
+            return keep(Reason::KeptAlive, now);
+        }
         KeptAlive::Unreadable => {
             let note = "its tag spawn:keep-alive is no time; write it like 2026-01-22T18:00:00Z";
             return Verdict::Decided(Decision {
@@ -133,10 +136,7 @@ fn of_known(subject: &Subject, known: &Known, now: u64) -> Verdict {
             now,
         );
     }
-    if let Some(deadline) = member.ttl_deadline
-        && member.paused_at.is_none()
-        && deadline <= now
-    {
+    if is_overdue(subject, now) {
         return end(Action::Terminate, ReapReason::Ttl, None, now);
     }
     let verdict = match of_impairment(subject, known, &program.idle, now) {
@@ -144,6 +144,18 @@ fn of_known(subject: &Subject, known: &Known, now: u64) -> Verdict {
         None => of_activity(subject, known, now),
     };
     warned_of_ttl(verdict, known, now)
+}
+
+/// Whether the time of the instance's member is over.
+fn is_overdue(subject: &Subject, now: u64) -> bool {
+    let Record::Known(known) = &subject.record else {
+        return false;
+    };
+    known.member.as_ref().is_some_and(|member| {
+        member.instance.as_ref() == Some(&subject.cloud.instance.arn)
+            && member.paused_at.is_none()
+            && member.ttl_deadline.is_some_and(|deadline| deadline <= now)
+    })
 }
 
 /// An instance that fails EC2's status checks. They look at its system and its network from outside and know nothing of its

@@ -477,11 +477,20 @@ fn every_ground_has_its_decision() {
         (
             "kept alive",
             with(|s, k| {
-                member(k).ttl_deadline = Some(NOW);
+                member(k).ttl_deadline = Some(NOW + 1);
                 tag(s, KEEP_ALIVE_TAG, &clock::format_iso(NOW + 1));
             }),
             Keep,
             "kept_alive",
+        ),
+        (
+            "kept alive for longer than a budget has room for",
+            with(|s, k| {
+                member(k).ttl_deadline = Some(NOW);
+                tag(s, KEEP_ALIVE_TAG, &clock::format_iso(NOW + 1));
+            }),
+            Terminate,
+            "ttl",
         ),
         (
             "kept alive until now",
