@@ -86,6 +86,25 @@ async fn shares_of_a_budget_are_told_once_held_at_eighty_and_drained_at_a_hundre
     assert_eq!(cost.burn_per_hour.0, 850_000);
 }
 
+/// A run is billed for a minute at least, which a young instance of a short ttl has run up and does not run up again.
+#[tokio::test]
+async fn the_least_that_is_billed_is_foretold_once() {
+    let world = running(100_000_000, OnBudget::Notify).await;
+    let mut rows = Vec::new();
+    for mut member in world.members().await {
+        member.ttl_deadline = Some(61_000);
+        rows.push(member.row().unwrap());
+    }
+    world.ledger.put_all(rows).await.unwrap();
+    ask(&world, json!({"check": {}}), 6_000).await;
+    let young = world.sweep().await.cost.unwrap();
+    ask(&world, json!({"check": {}}), 61_000).await;
+    let in_the_end = world.sweep().await.cost.unwrap();
+    assert_eq!(young.forecast, in_the_end.accrued);
+    assert_eq!(young.accrued, young.forecast);
+    assert_eq!(in_the_end.forecast, in_the_end.accrued);
+}
+
 /// Ten members that run since the first second, and an owner whose day has this limit.
 async fn charged_to_its_owner(limit: &str, on_budget: OnBudget) -> World {
     let mut row = sweep(10, &[LANE], None);

@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spawn_core::control::all_members;
+use spawn_core::cost;
 use spawn_core::document::Occasion;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
@@ -193,7 +194,8 @@ async fn look_at<L: Ledger, T, S, H, E: StartDeliveries>(
     Ok(answers)
 }
 
-/// Who is told of a sweep, and of what.
+/// Who is told of a sweep, and of what. Shares of its budget are told to webhooks, whatever its occasions; to its topics
+/// spawn-cost-check tells them with what it does about them. Of several the last that was reached.
 fn wanted(sweep: &SweepRow, standing: &Standing) -> Vec<(Target, Vec<Occasion>)> {
     let own = sweep.topics.iter().cloned().map(Target::Topic);
     let hooks = sweep.webhooks.iter().cloned().map(Target::Webhook);
@@ -201,6 +203,16 @@ fn wanted(sweep: &SweepRow, standing: &Standing) -> Vec<(Target, Vec<Occasion>)>
         .chain(hooks)
         .map(|target| (target, sweep.occasions.clone()))
         .collect();
+    let spent = spent_percent(sweep).filter(|_| !sweep.status.is_ended());
+    let reached = |level: &u8| spent.is_some_and(|spent| spent >= u64::from(*level));
+    if let Some(level) = cost::LEVELS.into_iter().rev().find(reached) {
+        let share = Occasion::CostShare(level);
+        for (target, occasions) in &mut wanted {
+            if matches!(target, Target::Webhook(_)) && !occasions.contains(&share) {
+                occasions.push(share);
+            }
+        }
+    }
     for target in &standing.targets {
         if wanted.iter().all(|(other, _)| other != target) {
             wanted.push((target.clone(), standing.occasions.clone()));

@@ -311,6 +311,47 @@ async fn a_share_of_the_budget_is_told_once_by_what_cost_guard_saw_or_by_bills()
     }
 }
 
+/// A document that names a webhook alone has nobody else who would hear that it is held.
+#[tokio::test]
+async fn a_webhook_is_told_of_each_share_of_a_budget_that_was_reached() {
+    let scene = Scene::of(|row| {
+        row.topics = Vec::new();
+        row.webhooks = vec![HOOK.to_owned()];
+        row.occasions = vec![Occasion::End];
+        row.budget = Some(MicroDollars(2_000_000));
+    })
+    .await;
+    for (amount, told) in [(900_000, 0), (1_000_000, 1), (1_990_000, 2), (1_999_999, 2)] {
+        scene
+            .change(move |row| {
+                row.billed = amount;
+                row.held = (amount > 1_600_000).then(|| "99 % of it are spent".to_owned());
+            })
+            .await;
+        scene.pass(1_000).await;
+        assert_eq!(scene.texts().len(), told, "{amount}: {:?}", scene.texts());
+    }
+    let texts = scene.texts();
+    assert!(
+        texts[0].contains("has spent 50 % of its budget"),
+        "{texts:?}"
+    );
+    assert!(
+        texts[1].contains("has spent 80 % of its budget"),
+        "{texts:?}"
+    );
+    assert!(texts[1].contains("Nothing more is launched, because 99 % of it are spent."));
+    // What is over has its end told, and no share.
+    scene
+        .change(|row| {
+            row.status = SweepStatus::Completed;
+            row.billed = 2_000_000;
+        })
+        .await;
+    scene.pass(2_000).await;
+    assert_eq!(scene.texts().len(), 3);
+}
+
 /// Spot that EC2 took back in its first hour had run something up, and is not billed.
 #[tokio::test]
 async fn a_sweep_that_is_over_has_spent_what_was_billed() {

@@ -83,9 +83,9 @@ pub fn assess(
                 cost.burn_per_hour = cost.burn_per_hour.checked_add(hour)?;
                 planned_burn = planned_burn.checked_add(spent.hour.unwrap_or(hour))?;
                 let left = left_ms(member, spent, typical_ms, now);
-                let more = commitment(&prices(spent, hour)?, left / 1000)?;
-                // What is left is less than the least that is billed as a rule: no minute is added twice.
-                let more = if left == 0 { MicroDollars::ZERO } else { more };
+                // The bill at its end, and not one more of what is left: the minute at least that a run is billed for is in it once.
+                let end = spent.bill(changes_of(changes, spent), now + left).ok()??;
+                let more = end.total.checked_sub(bill.total)?;
                 cost.forecast = cost.forecast.checked_add(more)?;
             }
         }
@@ -248,15 +248,6 @@ fn hour_now(spent: &Spent, changes: &[PriceFrom]) -> Option<MicroDollars> {
         (crate::ids::Market::Spot, Some(last)) => Some(last.hour),
         _ => spent.hour,
     }
-}
-
-fn prices(spent: &Spent, hour: MicroDollars) -> Option<Commitment> {
-    Some(Commitment {
-        hour,
-        gib: spent.gib?,
-        gib_month: spent.gib_month?,
-        public_ipv4_hour: spent.public_ipv4_hour?,
-    })
 }
 
 /// A message of a decision that is taken of a sweep because of `words`: subject and text.

@@ -61,6 +61,9 @@ pub fn message(
     if let Some(drain) = &sweep.drain {
         text.push_str(&format!(" Drained because: {}.", drain.reason));
     }
+    if let Some(held) = &sweep.held {
+        text.push_str(&format!(" Nothing more is launched, because {held}."));
+    }
     if sweep.status.is_ended() {
         let key = settle::results_key(sweep);
         text.push_str(&format!(" Results: s3://{}/{key}", sweep.results_bucket));
