@@ -147,7 +147,11 @@ OF_ALL_FUNCTIONS = ("spawn/errors", "spawn/slowest invocations")
 def check_queries(queries, functions):
     """What is asked of all functions is asked of the logs of each."""
     logs = {str(one["Properties"]["LoggingConfig"]["LogGroup"]) for one in functions}
+    source = "".join(path.read_text() for folder in ("functions", "shared") for path in (ROOT / folder).glob("*/src/**/*.rs"))
     for query in (one["Properties"] for one in queries):
+        for message in re.findall(r'message = "([^"]+)"', query["QueryString"]):
+            if f'"{message}"' not in source:
+                yield f"query {query['Name']}: nobody logs `{message}`"
         if query["Name"] in OF_ALL_FUNCTIONS:
             for missing in sorted(logs - {str(one) for one in query["LogGroupNames"]}):
                 yield f"query {query['Name']}: does not look at {missing.removeprefix('!Ref ')}"

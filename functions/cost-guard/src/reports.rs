@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use spawn_core::clock::{self, DAY_MS};
 use spawn_core::control::Reader;
-use spawn_core::cost::{BillLine, Report, explain, settle};
+use spawn_core::cost::{BillLine, Billed, Report, explain, settle};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::{self, Ledger};
@@ -120,39 +120,26 @@ pub(crate) async fn reconcile(
     let changes = read::changes(ledger, &members).await?;
     let settled = settle(&members, &changes, now)
         .ok_or_else(|| FunctionError::Bug("the sum is beyond what can be counted".to_owned()))?;
-    let (lines, is_estimated) = lines(&request.bill);
-    Ok(explain(&sweep, &settled, &lines, is_estimated, now))
+    Ok(explain(&sweep, &settled, &billed(&request.bill), now))
 }
 
-/// The lines of Cost Explorer's answer, whichever way it writes its keys.
-fn lines(results: &Value) -> (Vec<BillLine>, bool) {
-    let mut lines = Vec::new();
-    let mut is_estimated = false;
-    for result in results.as_array().into_iter().flatten() {
-        is_estimated |= result
-            .get("Estimated")
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
-        for group in result
-            .get("Groups")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            let usage = group
-                .pointer("/Keys/0")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let amount = group
-                .pointer("/Metrics/UnblendedCost/Amount")
-                .and_then(Value::as_str);
-            if let Some(amount) = amount.and_then(BillLine::amount) {
-                lines.push(BillLine {
-                    usage_type: usage.to_owned(),
+/// The lines of Cost Explorer's answer.
+fn billed(results: &Value) -> Billed {
+    let mut billed = Billed::default();
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    for result in list(Some(results)) {
+        billed.is_estimated |= result.get("Estimated").and_then(Value::as_bool) == Some(true);
+        for group in list(result.get("Groups")) {
+            let text = |path| group.pointer(path).and_then(Value::as_str);
+            let amount = text("/Metrics/UnblendedCost/Amount").and_then(BillLine::amount);
+            match amount {
+                Some(amount) => billed.lines.push(BillLine {
+                    usage_type: text("/Keys/0").unwrap_or_default().to_owned(),
                     amount,
-                });
+                }),
+                None => billed.unread += 1,
             }
         }
     }
-    (lines, is_estimated)
+    billed
 }

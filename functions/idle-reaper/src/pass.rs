@@ -101,7 +101,7 @@ where
 {
     let place = request.place;
     if request.dry_run {
-        let pass = decide_all(ports, place, now).await?;
+        let pass = decide_all(ports, place, true, now).await?;
         return Ok(pass.passed);
     }
     let Some(lease) = take_lease(ports.ledger, place, now).await? else {
@@ -127,7 +127,7 @@ where
     E: InAccounts + WatchInstances + EndInstances + StopInstances + HibernateInstances + ReadUsage,
     W: WakeExecutions,
 {
-    let mut pass = decide_all(ports, place, now).await?;
+    let mut pass = decide_all(ports, place, false, now).await?;
     let acted = act::carry_out(ports, place, &pass.looked, now).await?;
     pass.passed.unchanged = acted.unchanged.len();
     remember(
@@ -169,6 +169,7 @@ struct Pass {
 async fn decide_all<L, E, W>(
     ports: &Ports<'_, L, E, W>,
     place: Place,
+    is_dry_run: bool,
     now: u64,
 ) -> Result<Pass, FunctionError>
 where
@@ -225,7 +226,7 @@ where
         passed.decisions.insert(not_due, rest.len());
     }
     for one in &looked {
-        tell(place, one, &mut passed);
+        tell(place, one, is_dry_run, &mut passed);
     }
     Ok(Pass {
         looked,
@@ -250,19 +251,24 @@ async fn impaired(ec2: &impl WatchInstances, place: Place) -> BTreeMap<String, u
 }
 
 /// Logs a decision and counts it.
-fn tell(place: Place, looked: &Looked, passed: &mut Passed) {
+fn tell(place: Place, looked: &Looked, is_dry_run: bool, passed: &mut Passed) {
     let Looked { subject, decision } = looked;
     let instance = subject.cloud.instance.arn.instance_id.as_str();
     let sweep_id = subject.cloud.tag(SWEEP_TAG);
     let (action, reason) = (decision.action.as_str(), decision.reason.as_str());
+    let message = if is_dry_run {
+        "reaper would decide"
+    } else {
+        "reaper decided"
+    };
     tracing::info!(
         %place,
-        instance,
+        instance_id = instance,
         sweep_id,
         action,
         reason,
         note = decision.note,
-        "reaper decided"
+        "{message}"
     );
     *passed
         .decisions

@@ -75,6 +75,21 @@ def test_the_output_of_members_and_the_queries_tell_what_the_ledger_has(stack, d
         ask(stack, text, groups), name
 
 
+def test_throttled_calls_and_slow_members_are_found_by_the_saved_queries(stack, document):
+    stack.fault(kind="throttle", action="RunInstances", count=1)
+    document["params"] = [{"x": 1}]
+    sweep = stack.run(document)["sweep_id"]
+    queries = saved(stack)
+
+    def rows(name):
+        text, groups = queries[name]
+        return ask(stack, text, groups)
+
+    assert stack.until(lambda: [row for row in rows("throttled launch calls") if row["lane"].startswith(HOME)])
+    told = stack.until(lambda: rows("slowest members"))
+    assert sweep in {row["sweep_id"] for row in told}
+
+
 def test_logs_that_are_not_wanted_make_no_group(stack, document):
     document["logs"] = False
     document["command"] = "echo hello"

@@ -88,6 +88,9 @@ def test_an_orphan_is_marked_and_then_ended_and_what_is_protected_stays(stack):
         mark = {"Key": "spawn:orphan-since", "Value": before.isoformat()}
         ec2.create_tags(Resources=[orphan], Tags=[mark])
         stack.until(lambda: not pass_over(stack)["skipped"] and shown(orphan)[0] in ("shutting-down", "terminated"))
+        text, groups = saved(stack)["what was ended and why"]
+        told = stack.until(lambda: {row["action"] for row in ask(stack, text, groups) if row["instance_id"] == orphan})
+        assert told >= {"warn"} and "keep" not in told
         assert "spawn:orphan-since" not in shown(protected)[1]
         assert {shown(protected)[0], shown(stranger)[0]} <= {"pending", "running"}
     finally:

@@ -197,7 +197,7 @@ async fn note_fallback(
 ) {
     for ending in endings.iter().filter(|ending| ids.contains(&ending.id)) {
         tracing::warn!(
-            instance = ending.id,
+            instance_id = ending.id,
             words,
             "instance is ended in another way"
         );
@@ -213,7 +213,7 @@ async fn note_fallback(
             stops: instead != Action::Terminate,
         });
         if let Err(error) = commit_one(ledger, row).await {
-            tracing::warn!(instance = ending.id, %error, "a reason was not noted");
+            tracing::warn!(instance_id = ending.id, %error, "a reason was not noted");
         }
     }
 }
@@ -250,7 +250,7 @@ where
             InstanceState::Pending | InstanceState::Running
         );
         if still {
-            tracing::error!(%place, instance = instance.arn.instance_id, "instance did not change after it was ended");
+            tracing::error!(%place, instance_id = instance.arn.instance_id, "instance did not change after it was ended");
             acted.unchanged.insert(instance.arn.instance_id);
         } else {
             sightings.push(Sighting::of_state(&instance));

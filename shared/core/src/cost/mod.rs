@@ -19,7 +19,7 @@ pub use bill::{Bill, BillError, Line, Rule, bill};
 pub use commitment::{Commitment, commitment};
 pub use guard::{Assessment, Decision, LEVELS, assess, decide, message, share_words};
 pub use history::{EndedBy, History, PriceFrom, Run, Volume};
-pub use report::{BillLine, Report, explain};
+pub use report::{BillLine, Billed, Report, explain};
 pub use settlement::{Changes, Settlement, changes_of, settle};
 pub use size::{Bound, Utilisation, bound, candidates, capacity};
 #[cfg(test)]

@@ -120,16 +120,50 @@ pub struct BillLine {
     pub amount: MicroDollars,
 }
 
+/// What Cost Explorer says of a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Billed {
+    /// Its lines.
+    pub lines: Vec<BillLine>,
+    /// How many more there are, whose amounts nobody can read.
+    pub unread: usize,
+    /// Whether AWS calls some of it an estimate.
+    pub is_estimated: bool,
+}
+
 impl BillLine {
-    /// An amount of Cost Explorer, which has ten decimals, to the nearest micro-dollar.
+    /// An amount of Cost Explorer, such as `0.0001234567` or `1.5E-5`, to the nearest micro-dollar.
     #[must_use]
     pub fn amount(text: &str) -> Option<MicroDollars> {
+        let (text, exponent) = match text.split_once(['e', 'E']) {
+            // A hundred digits are more than any amount has.
+            Some((text, exponent)) => {
+                let exponent = exponent.parse().ok();
+                (text, exponent.filter(|exponent: &i32| exponent.abs() <= 100)?)
+            }
+            None => (text, 0),
+        };
+        let (sign, text) = match text.strip_prefix('-') {
+            Some(text) => (-1, text),
+            None => (1, text),
+        };
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let (kept, rest) = fraction.split_at_checked(6).unwrap_or((fraction, ""));
-        let exact: MicroDollars = format!("{whole}.{kept}0").parse().ok()?;
-        let up = rest.bytes().next().is_some_and(|digit| digit >= b'5');
-        let step = if text.starts_with('-') { -1 } else { 1 };
-        exact.checked_add(MicroDollars(if up { step } else { 0 }))
+        let digits = format!("{whole}{fraction}");
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        // How many of the digits are whole micro-dollars: the next one rounds.
+        let point = i64::try_from(whole.len()).ok()? + i64::from(exponent) + 6;
+        let kept = usize::try_from(point).unwrap_or(0);
+        let mut micros: i64 = 0;
+        for place in 0..kept {
+            let digit = digits.as_bytes().get(place).map_or(0, |digit| digit - b'0');
+            micros = micros.checked_mul(10)?.checked_add(digit.into())?;
+        }
+        let next = usize::try_from(point).ok();
+        let next = next.and_then(|next| digits.as_bytes().get(next));
+        let up = i64::from(next.is_some_and(|digit| *digit >= b'5'));
+        Some(MicroDollars(sign * micros.checked_add(up)?))
     }
 }
 
@@ -156,12 +190,12 @@ fn category(usage_type: &str) -> &'static str {
 pub fn explain(
     sweep: &SweepRow,
     settled: &Settlement,
-    lines: &[BillLine],
-    is_estimated: bool,
+    bill: &Billed,
     now: u64,
 ) -> Value {
+    let unread = bill.unread;
     let mut billed: BTreeMap<&'static str, i64> = BTreeMap::new();
-    for line in lines {
+    for line in &bill.lines {
         let entry = billed.entry(category(&line.usage_type)).or_insert(0);
         *entry = entry.saturating_add(line.amount.0);
     }
@@ -218,6 +252,9 @@ pub fn explain(
             "why": why,
         }));
     }
+    let unread = (unread > 0).then(|| format!("{unread} lines of the bill cannot be read"));
+    let incomplete: Vec<String> = settled.gaps().into_iter().chain(unread).collect();
+    let incomplete = (!incomplete.is_empty()).then(|| incomplete.join("; "));
     let total: i64 = billed
         .values()
         .fold(0, |sum, amount| sum.saturating_add(*amount));
@@ -226,8 +263,38 @@ pub fn explain(
         "ledger": settled.total.to_string(),
         "bill": MicroDollars(total).to_string(),
         "difference": MicroDollars(difference).to_string(),
-        "bill_is_estimated": is_estimated,
-        "incomplete": settled.gaps(),
+        "bill_is_estimated": bill.is_estimated,
+        "incomplete": incomplete,
         "categories": categories,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_cost_explorer_writes_them() {
+        for (text, micros) in [
+            ("12", Some(12_000_000)),
+            ("0.0001234567", Some(123)),
+            ("0.0000005", Some(1)),
+            ("-0.0000015", Some(-2)),
+            ("1.5E-5", Some(15)),
+            ("2.8e-8", Some(0)),
+            ("9.9E-7", Some(1)),
+            ("-1.25E+2", Some(-125_000_000)),
+            ("1E3", Some(1_000_000_000)),
+            ("0E0", Some(0)),
+            ("", None),
+            ("-", None),
+            ("1.2.3", None),
+            ("1E", None),
+            ("1E999", None),
+            ("9E99", None),
+            ("about 5", None),
+        ] {
+            assert_eq!(BillLine::amount(text), micros.map(MicroDollars), "{text}");
+        }
+    }
 }
