@@ -8,11 +8,13 @@
 mod book;
 mod file;
 mod look_up;
+mod operator;
 mod row;
 
 pub use book::{Item, PriceBook, Quote};
 pub use file::{PriceBookError, PriceFile};
 pub use look_up::{Needs, look_up, refresh};
+pub use operator::operators;
 pub use row::{PriceRow, price_pk};
 
 /// Where prices on demand come from.
