@@ -64,7 +64,7 @@ CALLS = {
     r"\.bucket_region\(": {"s3:ListBucket"},
     r"\.parameter\(": {"ssm:GetParameter"},
     r"prices::(look_up|refresh)\(": {"pricing:GetProducts", "ec2:DescribeSpotPriceHistory"},
-    r"\.get_object\(": {"s3:GetObject", "s3:ListBucket"},
+    r"\.get_object\(|prices::operators\(": {"s3:GetObject", "s3:ListBucket"},
     r"\.put_object\(": {"s3:PutObject"},
     r"track::(wake|register)\(": {"states:SendTaskSuccess"},
     r"\.bad_end\(": {"states:DescribeExecution"},

@@ -24,8 +24,8 @@ const RENEW_PART: u64 = 2;
 
 /// Assesses every live sweep. One that cannot be assessed keeps no other from being so; it is logged, and looked at again by
 /// the next check.
-pub(crate) async fn all<L: Ledger, A: AskPrices>(
-    ports: &Ports<'_, L, A>,
+pub(crate) async fn all<L: Ledger, E, O, A: AskPrices>(
+    ports: &Ports<'_, L, E, O, A>,
     now: u64,
 ) -> Result<(Value, Measured), FunctionError> {
     let statuses = [
@@ -78,8 +78,8 @@ pub(crate) async fn all<L: Ledger, A: AskPrices>(
 }
 
 /// Assesses one sweep and notes what it costs on its row. `None` when it is over meanwhile.
-async fn one<L: Ledger, A: AskPrices>(
-    ports: &Ports<'_, L, A>,
+async fn one<L: Ledger, E, O, A: AskPrices>(
+    ports: &Ports<'_, L, E, O, A>,
     sweep_id: &SweepId,
     asked: &mut BTreeSet<Region>,
     now: u64,
@@ -152,8 +152,8 @@ async fn note(
 }
 
 /// Asks AWS again for the prices that are known, region by region.
-pub(crate) async fn refresh<L: Ledger, A: AskPrices>(
-    ports: &Ports<'_, L, A>,
+pub(crate) async fn refresh<L: Ledger, E, O, A: AskPrices>(
+    ports: &Ports<'_, L, E, O, A>,
     now: u64,
 ) -> Result<Value, FunctionError> {
     let mut renewed = 0;

@@ -16,7 +16,7 @@ use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
 use spawn_core::ledger::Ledger;
 use spawn_core::metrics::Measured;
-use spawn_core::ports::AskPrices;
+use spawn_core::ports::{AskPrices, DescribeOffers, Objects};
 
 /// More than the id of any sweep has.
 const SWEEP_ID_CHARS_MAX: usize = 100;
@@ -58,11 +58,17 @@ pub enum Input {
 }
 
 /// What the handler needs of the outside.
-pub struct Ports<'a, L, A> {
+pub struct Ports<'a, L, E, O, A> {
     /// The ledger.
     pub ledger: &'a L,
+    /// What EC2 offers.
+    pub ec2: &'a E,
+    /// S3, where the operator's prices are.
+    pub objects: &'a O,
     /// AWS's prices.
     pub prices: &'a A,
+    /// The S3 URI of the operator's price book, if there is one.
+    pub price_book: Option<&'a str>,
     /// How old AWS's prices may be, in ms.
     pub price_age_ms_max: u64,
 }
@@ -70,12 +76,18 @@ pub struct Ports<'a, L, A> {
 /// Does what is asked at `now` (ms since 1970): the answer, and what was measured.
 ///
 /// # Errors
-/// When the ledger does not answer, or what is asked for is not there. Repeatable.
-pub async fn handle<L: Ledger, A: AskPrices>(
+/// When the ledger, or what else is asked, does not answer, or what is asked for is not there. Repeatable.
+pub async fn handle<L, E, O, A>(
     input: Input,
-    ports: &Ports<'_, L, A>,
+    ports: &Ports<'_, L, E, O, A>,
     now: u64,
-) -> Result<(Value, Measured), FunctionError> {
+) -> Result<(Value, Measured), FunctionError>
+where
+    L: Ledger,
+    E: DescribeOffers,
+    O: Objects,
+    A: AskPrices,
+{
     let quiet = |answer| (answer, Measured::new());
     Ok(match input {
         Input::Check {} => check::all(ports, now).await?,

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spawn_core::clock;
-use spawn_core::cost::{Utilisation, bound, candidates, settle};
+use spawn_core::cost::{Utilisation, apart, bound, candidates, questions, settle, unmeasured};
 use spawn_core::errors::FunctionError;
-use spawn_core::ids::SweepId;
+use spawn_core::ids::{Market, SweepId};
+use spawn_core::instance_metrics::Wanted;
 use spawn_core::ledger::Ledger;
-use spawn_core::ports::AskPrices;
-use spawn_core::prices::{self, Needs, PriceBook};
+use spawn_core::ports::{AskPrices, DescribeOffers, Ec2Error, Objects, TypeFacts};
+use spawn_core::prices::{self, Item, Needs, PriceBook};
+use spawn_core::region::Region;
+use spawn_core::rows::MemberRow;
 
 use crate::{Ports, read};
 
@@ -60,27 +63,37 @@ pub struct RightSizeInput {
     measured: Vec<MeasuredType>,
 }
 
-/// What was measured of one type.
+/// What was measured of one type, in percent; `null` when nothing was.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct MeasuredType {
     instance_type: String,
-    region: spawn_core::region::Region,
-    /// The highest average of a period, in percent; `null` when nothing was measured.
+    region: Region,
+    /// The highest reading of any instance.
     #[serde(default)]
     cpu_percent: Option<f64>,
     /// The same of the memory.
     #[serde(default)]
     memory_percent: Option<f64>,
+    /// The average of all readings of all instances.
+    #[serde(default)]
+    cpu_average_percent: Option<f64>,
+    /// The same of the memory.
+    #[serde(default)]
+    memory_average_percent: Option<f64>,
+}
+
+/// Whole percent, rounded up.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to a percentage"
+)]
+fn whole(percent: f64) -> u64 {
+    percent.clamp(0.0, 100.0).ceil() as u64
 }
 
 impl MeasuredType {
     fn utilisation(&self) -> Utilisation {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to a percentage"
-        )]
-        let whole = |percent: f64| percent.clamp(0.0, 100.0).ceil() as u64;
         Utilisation {
             instance_type: self.instance_type.clone(),
             region: self.region,
@@ -90,37 +103,69 @@ impl MeasuredType {
     }
 }
 
+/// What EC2 offers of the types in question, by region; or why it does not say so.
+type Offered = BTreeMap<Region, Result<Vec<TypeFacts>, String>>;
+
+/// Asks EC2 for the types that were used, and those that they are compared with.
+async fn offered(
+    ec2: &impl DescribeOffers,
+    measured: &[MeasuredType],
+) -> Result<Offered, FunctionError> {
+    let mut asked: BTreeMap<Region, BTreeSet<String>> = BTreeMap::new();
+    for one in measured {
+        let of_region = asked.entry(one.region).or_default();
+        of_region.extend(questions(&one.instance_type));
+    }
+    let mut offered = Offered::new();
+    for (region, names) in asked {
+        let names: Vec<String> = names.into_iter().collect();
+        let answer = match ec2.instance_types(&region, &names).await {
+            Ok(types) => Ok(types),
+            // A region that only another account may use: the others' types are compared all the same.
+            Err(Ec2Error::Refused(why)) => Err(why),
+            Err(error) => return Err(error.into()),
+        };
+        offered.insert(region, answer);
+    }
+    Ok(offered)
+}
+
 /// The table: each type with its utilisation, what it cost, and the cheapest type with room for what was used.
-pub(crate) async fn right_size<L: Ledger, A: AskPrices>(
-    ports: &Ports<'_, L, A>,
+pub(crate) async fn right_size<L, E, O, A>(
+    ports: &Ports<'_, L, E, O, A>,
     request: &RightSizeInput,
     now: u64,
-) -> Result<Value, FunctionError> {
+) -> Result<Value, FunctionError>
+where
+    L: Ledger,
+    E: DescribeOffers,
+    O: Objects,
+    A: AskPrices,
+{
     let sweep = read::sweep(ports.ledger, &request.sweep_id).await?;
     let members = read::members(ports.ledger, &sweep).await?;
     let changes = read::changes(ports.ledger, &members).await?;
     let spent = settle(&members, &changes, now).unwrap_or_default();
+    let offered = offered(ports.ec2, &request.measured).await?;
     let mut needs: Needs = BTreeMap::new();
     for one in &request.measured {
         let types = needs.entry(one.region).or_default();
         types.insert(one.instance_type.clone(), false);
-        types.extend(
-            candidates(&one.utilisation())
-                .into_iter()
-                .map(|name| (name, false)),
-        );
+        if let Some(Ok(offered)) = offered.get(&one.region) {
+            let candidates = candidates(&one.utilisation(), offered);
+            types.extend(candidates.iter().map(|one| (one.name.clone(), false)));
+        }
     }
+    let book = prices::operators(ports.objects, ports.price_book).await?;
     let age = ports.price_age_ms_max;
-    let book = prices::look_up(
-        ports.ledger,
-        ports.prices,
-        PriceBook::default(),
-        &needs,
-        now,
-        age,
-    )
-    .await?;
-    let table: Vec<Value> = request.measured.iter().map(|one| row(one, &book)).collect();
+    let book = prices::look_up(ports.ledger, ports.prices, book, &needs, now, age).await?;
+    let known = Known {
+        offered: &offered,
+        book: &book,
+        wanted: &sweep.instance_metrics,
+        members: &members,
+    };
+    let table: Vec<Value> = request.measured.iter().map(|one| known.row(one)).collect();
     Ok(json!({
         "sweep_id": request.sweep_id,
         "types": table,
@@ -128,35 +173,84 @@ pub(crate) async fn right_size<L: Ledger, A: AskPrices>(
     }))
 }
 
-fn row(one: &MeasuredType, book: &PriceBook) -> Value {
-    let used = one.utilisation();
-    let hour = book.hour_at_most(&one.region, &one.instance_type);
-    // A candidate whose price is not known is no candidate: nothing is guessed.
-    let best = candidates(&used)
-        .into_iter()
-        .filter_map(|name| Some((book.hour_at_most(&one.region, &name)?, name)))
-        .min();
-    let advice = match (hour, best, bound(&used)) {
-        (_, _, None) => {
-            "nothing was measured: ask for `instance_metrics` in the document".to_owned()
+/// All that rows of the table are made from.
+struct Known<'a> {
+    offered: &'a Offered,
+    book: &'a PriceBook,
+    wanted: &'a Wanted,
+    members: &'a [MemberRow],
+}
+
+impl Known<'_> {
+    fn row(&self, one: &MeasuredType) -> Value {
+        let used = one.utilisation();
+        let hour = self.book.hour_at_most(&one.region, &one.instance_type);
+        json!({
+            "instance_type": one.instance_type,
+            "region": one.region,
+            "cpu_percent": used.cpu_percent,
+            "cpu_average_percent": one.cpu_average_percent.map(whole),
+            "memory_percent": used.memory_percent,
+            "memory_average_percent": one.memory_average_percent.map(whole),
+            "bound_by": bound(&used),
+            "hour": hour.map(|hour| hour.to_string()),
+            "advice": self.advice(&used),
+        })
+    }
+
+    fn advice(&self, used: &Utilisation) -> String {
+        let (name, region) = (&used.instance_type, &used.region);
+        let offered = match self.offered.get(region) {
+            Some(Ok(offered)) => offered.as_slice(),
+            Some(Err(why)) => {
+                return format!(
+                    "it is compared with none: EC2 does not tell what {region} offers ({why})"
+                );
+            }
+            None => &[],
+        };
+        let Some(own) = offered.iter().find(|one| one.name == *name) else {
+            return format!("it is compared with none: EC2 offers no {name} in {region} now");
+        };
+        if let Some(reason) = apart(own) {
+            return format!(
+                "it is not of a family that is compared: it is chosen for {reason}, of which neither CPU nor memory tells"
+            );
         }
-        (Some(hour), Some((less, name)), Some(_)) if less < hour && name != one.instance_type => {
-            let percent = (hour.0 - less.0).saturating_mul(100) / hour.0.max(1);
-            format!("{name} at {less} an hour would have done, {percent} % less")
+        if let Some(words) = unmeasured(used, self.wanted) {
+            return words;
         }
-        (None, _, Some(_)) => "its price is not known".to_owned(),
-        (Some(_), None, Some(_)) => {
-            "no type of the families C, M and R compares with it".to_owned()
+        let Some(hour) = self.book.hour_at_most(region, name) else {
+            return self.book.why_missing(region, &Item::OnDemand(name.clone()));
+        };
+        // A candidate whose price is not known is no candidate: nothing is guessed.
+        let best = candidates(used, offered)
+            .into_iter()
+            .filter_map(|one| Some((self.book.hour_at_most(region, &one.name)?, &one.name)))
+            .min()
+            .filter(|(less, _)| *less < hour);
+        let words = match best {
+            Some((less, best)) => {
+                let percent = (hour.0 - less.0).saturating_mul(100) / hour.0.max(1);
+                format!("{best} at {less} an hour would have done, {percent} % less")
+            }
+            None => "it fits: nothing that is compared has room for what was used at a price that is known to be lower".to_owned(),
+        };
+        if self.ran_as_spot(name, region) {
+            format!("{words}; prices on demand are compared, though it ran as spot")
+        } else {
+            words
         }
-        (Some(_), Some(_), Some(_)) => "it fits".to_owned(),
-    };
-    json!({
-        "instance_type": one.instance_type,
-        "region": one.region,
-        "cpu_percent": used.cpu_percent,
-        "memory_percent": used.memory_percent,
-        "bound_by": bound(&used),
-        "hour": hour.map(|hour| hour.to_string()),
-        "advice": advice,
-    })
+    }
+
+    fn ran_as_spot(&self, name: &str, region: &Region) -> bool {
+        self.members
+            .iter()
+            .flat_map(|member| &member.spent)
+            .any(|spent| {
+                spent.market == Market::Spot
+                    && spent.instance_type == name
+                    && spent.region == *region
+            })
+    }
 }

@@ -7,7 +7,7 @@
 
 use cost_guard::{Input, Ports, handle};
 use serde_json::{Value, json};
-use simulation::{PriceLists, World, sweep};
+use simulation::{Offers, PriceLists, World, sweep};
 use spawn_core::drain;
 use spawn_core::ledger::{self, Ledger as _, Stored as _, Versioned as _, Write, path};
 use spawn_core::lifecycle::{Observation, Sighting};
@@ -23,7 +23,10 @@ const HOUR: u64 = 3_600_000;
 async fn ask(world: &World, input: Value, now: u64) -> Value {
     let ports = Ports {
         ledger: &world.ledger,
+        ec2: &Offers::default(),
+        objects: &world.objects,
         prices: &PriceLists::default(),
+        price_book: None,
         price_age_ms_max: 48 * HOUR,
     };
     let input: Input = serde_json::from_value(input).unwrap();
@@ -183,7 +186,10 @@ async fn a_day_that_is_none_is_refused_and_never_taken_for_another() {
     let world = running(20_000_000, OnBudget::Notify).await;
     let ports = Ports {
         ledger: &world.ledger,
+        ec2: &Offers::default(),
+        objects: &world.objects,
         prices: &PriceLists::default(),
+        price_book: None,
         price_age_ms_max: 1,
     };
     for (input, words) in [
@@ -293,7 +299,10 @@ async fn a_standing_budget_is_set_changed_and_removed_and_every_fault_is_told() 
     );
     let ports = Ports {
         ledger: &world.ledger,
+        ec2: &Offers::default(),
+        objects: &world.objects,
         prices: &PriceLists::default(),
+        price_book: None,
         price_age_ms_max: 1,
     };
     let wrong =

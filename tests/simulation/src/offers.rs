@@ -27,6 +27,8 @@ pub struct Offers {
     pub running: BTreeMap<Region, Vec<RunningVcpus>>,
     /// Types that a region does not offer.
     pub missing: BTreeSet<(Region, String)>,
+    /// Why EC2 does not tell what types there are, if it does not.
+    pub refusal: Option<Ec2Error>,
 }
 
 impl Offers {
@@ -148,7 +150,10 @@ impl DescribeOffers for Offers {
         names: &[String],
     ) -> Result<Vec<TypeFacts>, Ec2Error> {
         self.faults
-            .call(|| Ok(self.named(region, names).collect()))
+            .call(|| match &self.refusal {
+                Some(error) => Err(error.clone()),
+                None => Ok(self.named(region, names).collect()),
+            })
             .await
     }
 

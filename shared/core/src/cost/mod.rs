@@ -21,7 +21,7 @@ pub use guard::{Assessment, Decision, LEVELS, assess, decide, message, share_wor
 pub use history::{EndedBy, History, PriceFrom, Run, Volume};
 pub use report::{BillLine, Billed, Report, explain};
 pub use settlement::{Changes, Settlement, changes_of, settle};
-pub use size::{Bound, Utilisation, bound, candidates, capacity};
+pub use size::{Bound, Utilisation, apart, bound, candidates, questions, unmeasured};
 #[cfg(test)]
 pub(crate) use spent::tests::spent as sample;
 pub use spent::{News, Release, Spent, entry_of, note, note_former};
