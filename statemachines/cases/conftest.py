@@ -62,13 +62,15 @@ class Script:
             "notify/look": {"notified": []},
             "notify/deliver": {"target": "somebody", "subject": "something"},
             "control/note": {"sweep_id": SWEEP, "outcome": []},
+            "cost-guard/check": {"checked": 0, "failed": 0, "decisions": []},
+            "cost-guard/refresh_prices": {"renewed": 0, "problems": []},
         }
 
     def __setitem__(self, function, answer):
         self.answers[function] = answer
 
     def answer(self, function, event):
-        if function in ("track-instances", "idle-reaper", "describe-sweeps", "control", "notify"):
+        if function in ("track-instances", "idle-reaper", "describe-sweeps", "control", "notify", "cost-guard"):
             function = f"{function}/{next(iter(event))}"
         with self.lock:
             self.asked[function].append(event)

@@ -116,9 +116,11 @@ def test_a_member_that_is_asked_to_reports_its_machine(stack, document):
     assert ended["status"] == "SUCCEEDED", ended
     [of_type] = json.loads(ended["output"])["types"]
     assert of_type["instance_type"] == "c5.large"
-    # The highest average of a minute, rounded up: between the average of all and the maximum.
+    # The highest reading, rounded up, and the average of all.
     assert cpu["average"] <= of_type["cpu_percent"] <= cpu["maximum"] + 1
     assert memory["average"] <= of_type["memory_percent"] <= memory["maximum"] + 1
+    assert of_type["cpu_average_percent"] <= of_type["cpu_percent"]
+    assert of_type["memory_average_percent"] <= of_type["memory_percent"]
 
 
 def test_a_member_that_is_not_asked_reports_nothing(stack, document):
