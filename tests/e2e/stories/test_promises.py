@@ -9,6 +9,7 @@ import signal
 
 from conftest import HOME
 from test_faults import running
+from test_logs import ask, saved
 
 
 @contextlib.contextmanager
