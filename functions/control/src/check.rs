@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use spawn_core::account::Place;
 use spawn_core::control::{self, Control, ControlRow, Found, Later, Request, Target, Way};
@@ -33,8 +34,8 @@ where
     let request = asked.request()?;
     let found = control::find(ports.ledger, &request.target, asked.account()).await?;
     let way = control::admit(&request, &found)?;
-    // One that drains already is past that; only what may still be in its way is taken away.
-    if way == Way::Drain && (request.force || found.sweep.status != SweepStatus::Draining) {
+    // One that drains already is past that.
+    if way == Way::Drain && !request.force && found.sweep.status != SweepStatus::Draining {
         heed_protection(&request, &found, ports).await?;
     }
     let sweep_id = &found.sweep.sweep_id;
@@ -54,6 +55,10 @@ where
             };
             drain::mark(ports.ledger, sweep_id, None, &drain).await?;
             track::wake(ports.ledger, ports.executions, sweep_id).await?;
+            if request.force {
+                // A place that does not answer keeps nothing from being drained: its tags come last.
+                unprotect(&found, ports).await?;
+            }
             ("drain", Vec::new(), None)
         }
         Way::Places => {
@@ -197,8 +202,7 @@ async fn record(
 /// Protected instances that are told by name.
 const PROTECTED_SHOWN: usize = 20;
 
-/// Refuses to end a sweep of which instances are protected, unless that is forced: then their protection is taken away, so
-/// that passes of the reaper end what the drain leaves. A place that does not answer keeps a drain that is forced from nothing.
+/// Refuses to end a sweep of which instances are protected.
 async fn heed_protection<L, E, W>(
     request: &Request,
     found: &Found,
@@ -208,20 +212,11 @@ where
     L: Ledger,
     E: InAccounts + ShowInstances,
 {
-    let members = control::all_members(ports.ledger, &found.sweep).await?;
     let mut protected = Vec::new();
-    for lane in places(found) {
-        let place = lane.place();
-        let ids = crate::act::instance_ids(members.iter().filter(|m| m.lane.place() == place));
-        match protected_in(&place, &ids, request.force, ports).await {
-            Ok(ids) => protected.extend(ids),
-            Err(error) if request.force => {
-                tracing::warn!(%place, %error, "what is protected there is not known; it is drained all the same");
-            }
-            Err(error) => return Err(error),
-        }
+    for (place, ids) in instances(found, ports.ledger).await? {
+        protected.extend(protected_in(&place, &ids, ports).await?);
     }
-    if request.force || protected.is_empty() {
+    if protected.is_empty() {
         return Ok(());
     }
     let count = protected.len();
@@ -234,11 +229,44 @@ where
     )))
 }
 
-/// The instances of these that are protected and live; by force they are not protected any more.
+/// Takes the protection of a sweep's instances away, so that passes of the reaper end what a drain leaves. Places are looked at side by side.
+async fn unprotect<L, E, W>(found: &Found, ports: &Ports<'_, L, E, W>) -> Result<(), FunctionError>
+where
+    L: Ledger,
+    E: InAccounts + ShowInstances,
+{
+    let places = instances(found, ports.ledger).await?;
+    let each = places.iter().map(async |(place, ids)| {
+        let protected = protected_in(place, ids, ports).await?;
+        if !protected.is_empty() {
+            let ec2 = ports.ec2.of(place.account);
+            ec2.unprotect(&place.region, &protected).await?;
+        }
+        Ok::<_, FunctionError>(())
+    });
+    for (result, (place, _)) in join_all(each).await.into_iter().zip(&places) {
+        if let Err(error) = result {
+            tracing::warn!(%place, %error, "what is protected there is not known; it is drained all the same");
+        }
+    }
+    Ok(())
+}
+
+/// The instances of a sweep, by place.
+async fn instances(
+    found: &Found,
+    ledger: &impl Ledger,
+) -> Result<Vec<(Place, Vec<String>)>, FunctionError> {
+    let members = control::all_members(ledger, &found.sweep).await?;
+    let of = |place| crate::act::instance_ids(members.iter().filter(|m| m.lane.place() == place));
+    let places = places(found).into_iter().map(|lane| lane.place());
+    Ok(places.map(|place| (place, of(place))).collect())
+}
+
+/// The instances of these that are protected and live.
 async fn protected_in<L, E, W>(
     place: &Place,
     ids: &[String],
-    force: bool,
     ports: &Ports<'_, L, E, W>,
 ) -> Result<Vec<String>, FunctionError>
 where
@@ -247,13 +275,9 @@ where
 {
     let ec2 = ports.ec2.of(place.account);
     let shown = crate::act::shown(&ec2, &place.region, ids).await?;
-    let ids: Vec<String> = shown
+    Ok(shown
         .into_iter()
         .filter(|one| one.protected && !one.instance.state.is_ending())
         .map(|one| one.instance.arn.instance_id)
-        .collect();
-    if force && !ids.is_empty() {
-        ec2.unprotect(&place.region, &ids).await?;
-    }
-    Ok(ids)
+        .collect())
 }

@@ -11,8 +11,8 @@ use simulation::{World, sweep};
 use spawn_core::clock;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::SweepId;
-use spawn_core::ledger::{Ledger as _, Stored as _};
-use spawn_core::rows::{MemberRow, SweepRow};
+use spawn_core::ledger::{self, Ledger as _, Stored as _};
+use spawn_core::rows::{LaneRow, MemberRow, SweepRow, Trouble, lane_key};
 use spawn_core::state::{Counts, MemberState, SweepStatus};
 
 const LANE: &str = "us-east-1.on-demand";
@@ -116,6 +116,43 @@ async fn the_time_of_a_stopped_member_stands_still_and_its_sweep_has_no_end() {
         let input = json!({"sweep_id": world.sweep_id});
         let shown = status(&world, input, now).await.unwrap();
         assert_eq!(shown["over_at_the_latest"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_lane_that_waits_says_for_what() {
+    let world = World::new(&sweep(3, &[LANE], None)).await;
+    let key = lane_key(&world.sweep_id, &LANE.parse().unwrap());
+    let fresh: LaneRow = ledger::require(&world.ledger, key).await.unwrap();
+    let dry = Trouble {
+        rest_until: START + 2 * MINUTE,
+        last_error: Some("EC2 has no capacity: InsufficientInstanceCapacity".to_owned()),
+        ..Trouble::default()
+    };
+    let resting = LaneRow {
+        troubles: [(0, dry.clone())].into(),
+        ..fresh.clone()
+    };
+    let throttled = LaneRow {
+        not_before: START + 5_000,
+        setbacks: 2,
+        ..fresh.clone()
+    };
+    let calls = "EC2 has throttled or not answered 2 calls in a row";
+    for (lane, waits_s, because) in [
+        (fresh, 0, Value::Null),
+        (resting, 120, json!(dry.last_error)),
+        (throttled, 5, json!(calls)),
+    ] {
+        let rows = vec![lane.row().unwrap()];
+        world.ledger.put_all(rows).await.unwrap();
+        let input = json!({"sweep_id": world.sweep_id});
+        let shown = status(&world, input, START).await.unwrap();
+        let shown = &shown["lanes"][0];
+        assert_eq!(
+            (&shown["waits_s"], &shown["waits_because"]),
+            (&json!(waits_s), &because)
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::record::ControlRow;
 use crate::clock;
-use crate::rows::{LaneRow, MemberRow, SweepRow};
+use crate::rows::{LaneRow, MemberRow, SweepRow, Trouble};
 use crate::settle;
 use crate::state::{Counts, MemberState};
 
@@ -86,7 +86,7 @@ pub(super) fn by_region(members: &[MemberRow]) -> Value {
 
 /// A lane, when there is something to say of it.
 pub(super) fn lane(lane: &LaneRow, now: u64) -> Option<Value> {
-    let waits_s = lane.not_before.saturating_sub(now) / 1000;
+    let (waits_s, because) = wait(lane, now);
     let stopped = lane.stopped_because();
     if lane.pending == 0 && stopped.is_none() {
         return None;
@@ -95,9 +95,33 @@ pub(super) fn lane(lane: &LaneRow, now: u64) -> Option<Value> {
         "lane": lane.lane,
         "to_launch": lane.pending,
         "waits_s": waits_s,
+        "waits_because": because,
         "setbacks": lane.setbacks,
         "stopped_because": stopped,
     }))
+}
+
+/// How many seconds a lane waits until it launches again, and what for: EC2 throttles it, or has no capacity or no quota left
+/// for some of its members.
+fn wait(lane: &LaneRow, now: u64) -> (u64, Option<String>) {
+    let rest = |one: &Trouble| {
+        let quotas = one.quotas.values().map(|quota| quota.rest_until);
+        quotas.fold(one.rest_until, u64::max)
+    };
+    let longest = lane.troubles.values().max_by_key(|one| rest(one));
+    let rest_until = longest.map_or(0, rest);
+    let because = if rest_until > now {
+        longest.and_then(|one| one.last_error.clone())
+    } else if lane.not_before > now && lane.setbacks > 0 {
+        let setbacks = lane.setbacks;
+        Some(format!(
+            "EC2 has throttled or not answered {setbacks} calls in a row"
+        ))
+    } else {
+        None
+    };
+    let until = lane.not_before.max(rest_until);
+    (until.saturating_sub(now).div_ceil(1000), because)
 }
 
 /// A control that was asked for.

@@ -139,7 +139,10 @@ impl BillLine {
             // A hundred digits are more than any amount has.
             Some((text, exponent)) => {
                 let exponent = exponent.parse().ok();
-                (text, exponent.filter(|exponent: &i32| exponent.abs() <= 100)?)
+                (
+                    text,
+                    exponent.filter(|exponent: &i32| exponent.abs() <= 100)?,
+                )
             }
             None => (text, 0),
         };
@@ -187,12 +190,7 @@ fn category(usage_type: &str) -> &'static str {
 
 /// The ledger against the bill, category by category, with the difference explained.
 #[must_use]
-pub fn explain(
-    sweep: &SweepRow,
-    settled: &Settlement,
-    bill: &Billed,
-    now: u64,
-) -> Value {
+pub fn explain(sweep: &SweepRow, settled: &Settlement, bill: &Billed, now: u64) -> Value {
     let unread = bill.unread;
     let mut billed: BTreeMap<&'static str, i64> = BTreeMap::new();
     for line in &bill.lines {
