@@ -1,5 +1,6 @@
 //! Why members come to their end: codes from a fixed list, for programs; the words beside them are for people.
 
+use crate::state::MemberState;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,27 @@ pub fn is_spot_loss(state_reason: &str) -> bool {
 }
 
 impl EndCode {
+    /// The state of a member that ended of this.
+    #[must_use]
+    pub fn state(self) -> MemberState {
+        match self {
+            Self::Completed => MemberState::Completed,
+            Self::Interrupted => MemberState::Interrupted,
+            Self::ReapedTtl
+            | Self::ReapedIdle
+            | Self::ReapedBudget
+            | Self::ReapedDrain
+            | Self::ReapedByRequest => MemberState::Reaped,
+            Self::ExitCode
+            | Self::EndedOutside
+            | Self::Lost
+            | Self::Impaired
+            | Self::BootFailed
+            | Self::LaunchFailed
+            | Self::NeverLaunched => MemberState::Failed,
+        }
+    }
+
     /// Whether this is what is said of an end when EC2's reason for it is not known, or tells of nobody that spawn knows.
     #[must_use]
     pub fn is_unexplained(self) -> bool {

@@ -24,4 +24,4 @@ pub use settlement::{Changes, Settlement, changes_of, settle};
 pub use size::{Bound, Utilisation, apart, bound, candidates, questions, unmeasured};
 #[cfg(test)]
 pub(crate) use spent::tests::spent as sample;
-pub use spent::{News, Release, Spent, entry_of, note, note_former};
+pub use spent::{News, Release, Spent, entry_of, note, note_former, note_public_ip};

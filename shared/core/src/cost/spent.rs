@@ -42,6 +42,9 @@ pub struct Spent {
     pub gib_month: Option<MicroDollars>,
     /// The price of an hour of a public IPv4 address.
     pub public_ipv4_hour: Option<MicroDollars>,
+    /// Whether it has a public IPv4 address. While nobody knows it is billed as if it had.
+    #[serde(default)]
+    pub public_ip: Option<bool>,
     /// What budgets are charged with for it until it is billed.
     pub committed: Option<MicroDollars>,
     /// The standing budgets that were charged, beside the sweep's own: their rows' keys.
@@ -120,7 +123,10 @@ impl Spent {
                 to: Some(self.volume_end().unwrap_or(u64::MAX)),
                 month_hours: None,
             }),
-            public_ipv4_hour: Some(self.public_ipv4_hour?),
+            public_ipv4_hour: match self.public_ip {
+                Some(false) => None,
+                Some(true) | None => Some(self.public_ipv4_hour?),
+            },
         })
     }
 
@@ -259,6 +265,18 @@ fn ended_at(since: Option<u64>, now: u64) -> u64 {
 pub fn entry_of<'a>(member: &'a MemberRow, instance_id: &str) -> Option<&'a Spent> {
     let mut entries = member.spent.iter().rev();
     entries.find(|spent| spent.instance_id == instance_id)
+}
+
+/// Notes whether a member's instance has a public IPv4 address. One that has had one is billed for it to its end.
+pub fn note_public_ip(member: &mut MemberRow, has_one: bool) {
+    let Some(instance) = &member.instance else {
+        return;
+    };
+    let mut entries = member.spent.iter_mut().rev();
+    let spent = entries.find(|spent| spent.instance_id == instance.instance_id);
+    if let Some(spent) = spent.filter(|spent| spent.public_ip != Some(true)) {
+        spent.public_ip = Some(has_one);
+    }
 }
 
 /// Notes what was seen at `now` of an instance that its member has had before, and which stays, stopped. Answers what budgets are

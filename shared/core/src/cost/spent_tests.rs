@@ -25,6 +25,7 @@ pub(crate) fn spent(market: Market) -> Spent {
         gib: Some(0),
         gib_month: Some(MicroDollars(80_000)),
         public_ipv4_hour: Some(MicroDollars(0)),
+        public_ip: None,
         committed: Some(MicroDollars(1_360_000)),
         charged_to: vec!["BUDGET#owner#ann|daily#2026-01-22".to_owned()],
         runs: Vec::new(),
@@ -356,4 +357,25 @@ proptest! {
         prop_assert!(settled.saved_by_early_end.0 >= 0);
         prop_assert_eq!(settled.on_demand_to_ttl.unwrap().0, settled.total.0 + saved);
     }
+}
+
+/// The address is billed unless it is known that there is none; one that was seen is billed to the end.
+#[test]
+fn a_public_address_is_billed_while_nobody_knows_that_there_is_none() {
+    let total = |seen: &[bool]| {
+        let mut with = member(Spent {
+            public_ipv4_hour: Some(MicroDollars(5_000)),
+            ..spent(Market::OnDemand)
+        });
+        for has_one in seen {
+            note_public_ip(&mut with, *has_one);
+        }
+        let (running, _) = moved(&with, MemberState::Running, true, START);
+        let bill = running.spent[0].bill(&[], START + HOUR).unwrap().unwrap();
+        bill.total.0
+    };
+    assert_eq!(total(&[]), 685_000);
+    assert_eq!(total(&[false]), 680_000);
+    assert_eq!(total(&[false, true]), 685_000);
+    assert_eq!(total(&[true, false]), 685_000);
 }

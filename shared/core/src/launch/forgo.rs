@@ -6,7 +6,6 @@
 
 use crate::ending::EndCode;
 use crate::ledger::{Expect, LedgerError, Path, Stored as _, Versioned as _, Write, path};
-use crate::lifecycle::state_of;
 use crate::ranges::Indices;
 use crate::reap::Reaping;
 use crate::retry::as_last_tried;
@@ -140,7 +139,7 @@ fn from_batch(
 }
 
 fn ended(mut member: MemberRow, code: EndCode, reason: String, now: u64) -> MemberRow {
-    member.state = state_of(code);
+    member.state = code.state();
     member.code = Some(code);
     member.reason = Some(reason);
     member.ended_at = Some(now);

@@ -203,6 +203,14 @@ pub fn observe(
         Observation::At(addresses) => {
             if !member.state.is_ended() && *addresses != Addresses::default() {
                 next.addresses = addresses.clone();
+                let has_public = addresses.public_ip.is_some();
+                let is_settled = member.state == MemberState::Running
+                    && member
+                        .running_at
+                        .is_some_and(|at| at + PUBLIC_IP_GRACE_MS <= around.now);
+                if has_public || is_settled {
+                    cost::note_public_ip(&mut next, has_public);
+                }
             }
         }
     }
@@ -274,7 +282,7 @@ fn end(
         return Ok(());
     }
     let (code, words) = verdict(next, reason, around);
-    become_state(next, state_of(code))?;
+    become_state(next, code.state())?;
     next.code = Some(code);
     next.reason = words;
     next.ended_at = Some(around.now);
@@ -283,26 +291,6 @@ fn end(
         next.result_key.clone_from(&report.result_key);
     }
     Ok(())
-}
-
-/// The state of a member that ended of this.
-pub(crate) fn state_of(code: EndCode) -> MemberState {
-    match code {
-        EndCode::Completed => MemberState::Completed,
-        EndCode::Interrupted => MemberState::Interrupted,
-        EndCode::ReapedTtl
-        | EndCode::ReapedIdle
-        | EndCode::ReapedBudget
-        | EndCode::ReapedDrain
-        | EndCode::ReapedByRequest => MemberState::Reaped,
-        EndCode::ExitCode
-        | EndCode::EndedOutside
-        | EndCode::Lost
-        | EndCode::Impaired
-        | EndCode::BootFailed
-        | EndCode::LaunchFailed
-        | EndCode::NeverLaunched => MemberState::Failed,
-    }
 }
 
 /// Why a member ends, as a code and in words. Its own report decides; without one, what is known of the instance.
@@ -369,6 +357,9 @@ fn verdict(
         Some(words),
     )
 }
+
+/// EC2's lists may be behind by some seconds: an instance that has run for so long and shows no public address has none.
+const PUBLIC_IP_GRACE_MS: u64 = 60_000;
 
 /// The kill switch counts from boot in whole minutes, the deadline from the launch: an end this much before the deadline is
 /// the ttl's.

@@ -61,7 +61,7 @@ fn the_end_of_an_instance_is_judged_by_what_is_known_of_it() {
             .unwrap()
             .unwrap();
         assert_eq!(after.state, state, "{around:?} {reason:?}");
-        assert_eq!(state_of(after.code.unwrap()), state);
+        assert_eq!(after.code.unwrap().state(), state);
         assert!(!after.live);
         assert_eq!(after.ended_at, Some(around.now));
     }
@@ -288,5 +288,39 @@ proptest! {
             prop_assert_eq!(observe(&next, &observation, &around).unwrap(), None);
             member = next;
         }
+    }
+}
+
+const NOW: u64 = 10 * 60_000;
+
+#[test]
+fn whether_an_instance_has_a_public_address_is_known_once_it_has_run_for_a_while() {
+    let at = |public: Option<&str>| {
+        Observation::At(Addresses {
+            private_ip: Some("10.0.0.1".parse().unwrap()),
+            public_ip: public.map(|ip| ip.parse().unwrap()),
+            ipv6: None,
+        })
+    };
+    let running = |for_ms: u64| {
+        let mut member = stopped_at_a_minute();
+        member.state = MemberState::Running;
+        member.paused_at = None;
+        member.running_at = Some(NOW - for_ms);
+        member
+    };
+    for (for_ms, public, known) in [
+        (0, None, None),
+        (59_999, None, None),
+        (60_000, None, Some(false)),
+        (0, Some("192.0.2.1"), Some(true)),
+    ] {
+        let around = Circumstances {
+            now: NOW,
+            ..around(None, OnComplete::Terminate)
+        };
+        let after = observe(&running(for_ms), &at(public), &around);
+        let after = after.unwrap().unwrap();
+        assert_eq!(after.spent[0].public_ip, known, "{for_ms} {public:?}");
     }
 }

@@ -54,7 +54,9 @@ impl PriceBook {
         let mut book = Self::default();
         let mut add = |region: Region, item: Item, amount: &str| {
             let parsed: Result<MicroDollars, _> = amount.parse();
-            let Some(amount) = parsed.ok().filter(|price| price.0 > 0) else {
+            // Volumes and addresses may cost nothing: subnets give none, or a contract has them.
+            let least = i64::from(matches!(item, Item::OnDemand(_) | Item::Spot(..)));
+            let Some(amount) = parsed.ok().filter(|price| price.0 >= least) else {
                 let words = format!(
                     "`{amount}`, the price of {}, is no price",
                     item.words(&region)
@@ -123,6 +125,11 @@ mod tests {
             let text = BOOK.replace("0.68", wrong);
             assert!(PriceBook::parse(text.as_bytes()).is_err(), "{wrong}");
         }
+        for (cost, nothing) in [("0.08", "0"), ("0.005", "0"), ("0.005", "0.00")] {
+            let text = BOOK.replace(cost, nothing);
+            assert!(PriceBook::parse(text.as_bytes()).is_ok(), "{cost}");
+        }
+        assert!(PriceBook::parse(BOOK.replace("0.005", "-1").as_bytes()).is_err());
         assert!(PriceBook::parse(b"{}").is_err());
         assert!(PriceBook::parse(b"[]").is_err());
     }

@@ -83,6 +83,7 @@ impl AttemptCosts {
             gib: self.gib,
             gib_month: self.gib_month,
             public_ipv4_hour: self.public_ipv4_hour,
+            public_ip: None,
             committed: self.committed,
             charged_to: self.charged_to.clone(),
             runs: Vec::new(),
