@@ -174,7 +174,12 @@ class Stack:
         """Cancels the sweeps that a story left running: their programs would have the turns of the next story's."""
         running = {"stateMachineArn": self.machine("spawn-sweep"), "statusFilter": "RUNNING"}
         for execution in self.states.list_executions(**running)["executions"]:
-            self.states.stop_execution(executionArn=execution["executionArn"], cause="its story is over")
+            try:
+                self.states.stop_execution(executionArn=execution["executionArn"], cause="its story is over")
+            except self.states.exceptions.ClientError as error:
+                # It has ended since it was listed.
+                if "not running" not in str(error):
+                    raise
 
     def processes(self, name):
         """The processes of this stack's functions that run a binary of this name."""
