@@ -10,6 +10,7 @@ mod common;
 use launch_batch::{Next, Output};
 use simulation::{COMMITMENT, World, lane, sweep};
 use spawn_core::budget::{BudgetRow, Period, PeriodRow, Room, Scope, budget_pk, room, standing};
+use spawn_core::ending::EndCode;
 use spawn_core::launch::{self, Chosen};
 use spawn_core::ledger::{self, Key, Ledger as _, LedgerError, Stored as _};
 use spawn_core::lifecycle::{Observation, Sighting};
@@ -85,6 +86,47 @@ async fn as_many_are_launched_as_the_budget_has_room_for_and_the_rest_wait_for_w
     assert_eq!(sweep.charged, 4_000_000 + sweep.billed);
     assert_eq!(step(&world, 3_700_000).await.launched, 1);
     assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+/// What is billed never comes back: a lane that waits for it would wait until its state times out.
+#[tokio::test]
+async fn a_lane_is_woken_when_a_budget_is_spent_for_good_and_says_so() {
+    let world = world(2, Some(MicroDollars(2_050_000))).await;
+    assert_eq!(step(&world, 1_000).await.launched, 1);
+    let output = step(&world, 2_000).await;
+    assert_eq!(output.charged_at_most, Some(50_000));
+    let waiting = Waiting {
+        kind: WaitingFor::Slot(lane(LANE), output.charged_at_most),
+        task_token: "token".to_owned(),
+        execution_arn: None,
+    };
+    let (ledger, executions) = (&world.ledger, &world.executions);
+    track::register(ledger, executions, &world.sweep_id, waiting, 3_000)
+        .await
+        .unwrap();
+    let member = world.members().await.remove(0);
+    let seen = [InstanceState::Running, InstanceState::Terminated];
+    for (state, now) in seen.into_iter().zip([4_000, 3_601_000]) {
+        let seen = Sighting {
+            since: Some(now),
+            ..Sighting::new(
+                member.instance.clone().unwrap(),
+                Observation::State(state, None),
+            )
+        };
+        track::apply(&world.ledger, &[seen], now).await.unwrap();
+    }
+    assert!(world.sweep().await.billed > 50_000);
+    track::wake(ledger, executions, &world.sweep_id)
+        .await
+        .unwrap();
+    assert_eq!(world.executions.woken(), ["token"]);
+    for now in [3_602_000, 3_603_000] {
+        step(&world, now).await;
+    }
+    let last = world.members().await.remove(1);
+    assert_eq!(last.code, Some(EndCode::LaunchFailed));
+    assert!(last.reason.unwrap().contains("the budget of $2.05"));
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ fn deployment(config: &Config) -> Deployment {
             budget: config.default_budget,
             owner: None,
             home_region: config.home_region,
+            reach: config.reach.clone(),
         },
         results_bucket: config.results_bucket.clone(),
         instance_profile: config.instance_profile.clone(),

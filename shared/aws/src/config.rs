@@ -5,7 +5,7 @@ use std::fmt;
 use spawn_core::account::AccountId;
 use spawn_core::boot::Home;
 use spawn_core::dns::{AddressKind, Naming};
-use spawn_core::document::Occasion;
+use spawn_core::document::{Occasion, Reach};
 use spawn_core::limits::Sizes;
 use spawn_core::money::MicroDollars;
 use spawn_core::notify::Target;
@@ -55,6 +55,8 @@ pub struct Config {
     /// EC2's launch limits, as far as the operator knows better than EC2's documentation and Service Quotas
     /// (`SPAWN_LAUNCH_LIMITS`), such as `RunInstances=10+4/s, instances=2000+4/s`.
     pub launch_limits: Sizes,
+    /// Whom documents may name (`SPAWN_REACHED_TOPICS`, `SPAWN_REACHED_WEBHOOKS`): patterns with commas between; none for anybody.
+    pub reach: Reach,
     /// Who is told of every sweep (`SPAWN_STANDING_TARGETS`): ARNs of topics and names of webhooks' parameters, with commas
     /// between.
     pub standing_targets: Vec<Target>,
@@ -169,11 +171,17 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let member_role = self.optional("SPAWN_MEMBER_ROLE");
         let external_id = self.optional("SPAWN_EXTERNAL_ID");
         let member_role = member_role.zip(external_id);
+        let words = |word: &str| Some(word.to_owned());
+        let reach = Reach {
+            topics: self.list("SPAWN_REACHED_TOPICS", words),
+            webhooks: self.list("SPAWN_REACHED_WEBHOOKS", words),
+        };
         let standing_targets = self.list("SPAWN_STANDING_TARGETS", |word| word.parse().ok());
         let standing_occasions = self.list("SPAWN_STANDING_OCCASIONS", occasion);
         let notify_machine =
             self.beginning("SPAWN_NOTIFY_MACHINE", "arn:", "the ARN of a state machine");
         Some(Config {
+            reach,
             standing_targets,
             standing_occasions,
             notify_machine,

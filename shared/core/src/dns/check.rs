@@ -176,6 +176,7 @@ mod tests {
             budget: None,
             owner: None,
             home_region: "us-east-1".parse().unwrap(),
+            reach: crate::document::Reach::default(),
         };
         Sweep::from_document(&value, None, &serde_json::Map::new(), &defaults).unwrap()
     }

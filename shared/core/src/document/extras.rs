@@ -8,8 +8,9 @@ use super::keys::{Located, TopLevel};
 use super::read::{Problem, Read, each, shown, take, whole, word, wrong_type};
 use super::shape::Shape;
 use super::suggest::nearest;
-use super::sweep::{Notify, Occasion, Results};
+use super::sweep::{Notify, Occasion, Reach, Results};
 use super::{aws, names};
+use crate::pattern;
 
 /// Where a member writes its result unless the document says otherwise.
 const RESULT_FILE: &str = "result.json";
@@ -89,10 +90,15 @@ fn same(
     first.or(second)
 }
 
-/// Lays `notify` of `over` over that of `doc`.
-pub(super) fn notify(doc: &TopLevel<'_>, over: &TopLevel<'_>, faults: &mut Collector) -> Notify {
-    let doc = read_notify(doc, faults);
-    let over = read_notify(over, faults);
+/// Lays `notify` of `over` over that of `doc`. Who is out of `reach` is a fault.
+pub(super) fn notify(
+    doc: &TopLevel<'_>,
+    over: &TopLevel<'_>,
+    reach: &Reach,
+    faults: &mut Collector,
+) -> Notify {
+    let doc = read_notify(doc, reach, faults);
+    let over = read_notify(over, reach, faults);
     Notify {
         topics: over.topics.or(doc.topics).unwrap_or_default(),
         occasions: over
@@ -111,14 +117,35 @@ struct Given {
     webhooks: Option<Vec<String>>,
 }
 
-fn read_notify(top: &TopLevel<'_>, faults: &mut Collector) -> Given {
+/// Keeps the targets that fit one of the patterns, and tells of the others.
+fn reached(
+    targets: Option<Vec<String>>,
+    patterns: &[String],
+    path: &str,
+    parameter: &str,
+    faults: &mut Collector,
+) -> Option<Vec<String>> {
+    let fits = |target: &String| patterns.iter().any(|one| pattern::matches(target, one));
+    let (kept, beyond): (Vec<String>, Vec<String>) = targets?
+        .into_iter()
+        .partition(|target| patterns.is_empty() || fits(target));
+    for target in beyond {
+        let problem = format!("{} cannot be told: spawn may not reach it", quoted(&target));
+        let hint = format!("the operator allows others by the template parameter {parameter}");
+        faults.add(Fault::new(path, problem, patterns.join(" or ")).hint(hint));
+    }
+    Some(kept)
+}
+
+fn read_notify(top: &TopLevel<'_>, reach: &Reach, faults: &mut Collector) -> Given {
     let mut given = Given::default();
     let Some(found) = top.get(Top::Notify) else {
         return given;
     };
     // Topics alone are the commonest case.
     if found.value.is_string() || found.value.is_array() {
-        given.topics = take(aws::topics(found.value), &found.path, Shape::Topics, faults);
+        let topics = take(aws::topics(found.value), &found.path, Shape::Topics, faults);
+        given.topics = reached(topics, &reach.topics, &found.path, "TopicNames", faults);
         return given;
     }
     if let Some(map) = object(found, faults) {
@@ -126,13 +153,16 @@ fn read_notify(top: &TopLevel<'_>, faults: &mut Collector) -> Given {
             let path = join(&found.path, key);
             match key.as_str() {
                 "topics" | "topic" => {
-                    given.topics = take(aws::topics(value), &path, Shape::Topics, faults)
+                    let topics = take(aws::topics(value), &path, Shape::Topics, faults);
+                    given.topics = reached(topics, &reach.topics, &path, "TopicNames", faults);
                 }
                 "occasions" | "on" => {
                     given.occasions = take(each(value, occasion), &path, Shape::Occasions, faults);
                 }
                 "webhooks" | "webhook" => {
-                    given.webhooks = take(aws::webhooks(value), &path, Shape::Webhooks, faults);
+                    let hooks = take(aws::webhooks(value), &path, Shape::Webhooks, faults);
+                    let parameter = "WebhookParameterPath or WebhookSecretPath";
+                    given.webhooks = reached(hooks, &reach.webhooks, &path, parameter, faults);
                 }
                 _ => unknown(
                     key,

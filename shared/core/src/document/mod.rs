@@ -56,7 +56,7 @@ pub use schema::schema;
 pub use settings::{Ami, InstanceTypes, OnComplete, PlacementGroup, Settings, Spot, Ttl};
 pub use submission::{INPUT_BYTES_MAX, Source, Submission};
 pub use sweep::{
-    Distribution, MEMBERS_MAX, Member, Notify, Occasion, OperatorDefaults, RegionOrder,
+    Distribution, MEMBERS_MAX, Member, Notify, Occasion, OperatorDefaults, Reach, RegionOrder,
     RegionShare, Results, Sweep,
 };
 pub use table::{TABLE_BYTES_MAX, parse_table};

@@ -176,6 +176,18 @@ pub struct OperatorDefaults {
     pub owner: Option<String>,
     /// The region of members that name none.
     pub home_region: Region,
+    /// Who can be told.
+    pub reach: Reach,
+}
+
+/// Who can be told of a sweep: what spawn has no permission for would never hear of it. Patterns in which `*` stands for any text;
+/// none at all: anybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// ARNs of SNS topics.
+    pub topics: Vec<String>,
+    /// Names of the parameters that hold webhooks' addresses.
+    pub webhooks: Vec<String>,
 }
 
 impl Sweep {

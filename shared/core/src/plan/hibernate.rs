@@ -121,6 +121,7 @@ mod tests {
             budget: None,
             owner: None,
             home_region: "us-east-1".parse().unwrap(),
+            reach: crate::document::Reach::default(),
         };
         let overrides = serde_json::Map::new();
         let sweep = crate::document::Sweep::from_document(&document, None, &overrides, &operator);

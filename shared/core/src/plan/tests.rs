@@ -33,6 +33,7 @@ fn sweep(document: &Value) -> Sweep {
         budget: None,
         owner: None,
         home_region: "us-east-1".parse().unwrap(),
+        reach: crate::document::Reach::default(),
     };
     Sweep::from_document(document, None, &Map::new(), &operator)
         .unwrap_or_else(|faults| panic!("{faults}"))

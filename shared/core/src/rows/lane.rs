@@ -310,9 +310,10 @@ impl SlotRow {
     /// Whether the lane need not wait any more: it has what it waits for, or nothing more is launched.
     #[must_use]
     pub fn may_go_on(&self, sweep: &SweepRow) -> bool {
+        // What is billed is spent for good: once that alone is too much, there is never room again, and the lane has to tell so.
         let has_room = self
             .charged_at_most
-            .is_none_or(|most| sweep.charged <= most);
+            .is_none_or(|most| sweep.charged <= most || sweep.billed > most);
         !sweep.may_launch()
             || sweep.is_complete()
             || (has_room && sweep.free_slots(&self.lane.region) > 0)

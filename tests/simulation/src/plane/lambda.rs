@@ -250,6 +250,7 @@ async fn plan(payload: Value, client: &Client, now: Ms) -> Result<Value, Functio
             budget: None,
             owner: None,
             home_region,
+            reach: spawn_core::document::Reach::default(),
         },
         results_bucket: "results".to_owned(),
         instance_profile: "spawn-instance-profile".to_owned(),

@@ -53,7 +53,7 @@ pub(super) fn build(
     let mut top = TopLevel::read(doc, "", &mut faults);
     let over = TopLevel::read(overrides, "overrides", &mut faults);
     let results = extras::results(&top, &over, &mut faults);
-    let notify = extras::notify(&top, &over, &mut faults);
+    let notify = extras::notify(&top, &over, &operator.reach, &mut faults);
     let doc_defaults = top.fields.remove(&Top::Defaults);
     let regions_before = top.get(Top::Regions).cloned();
     replace_fields(&mut top, &over);

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::{faults, operator, sweep_with};
-use crate::document::{OperatorDefaults, Sweep, parse_table, parse_text};
+use crate::document::{OperatorDefaults, Reach, Sweep, parse_table, parse_text};
 
 #[test]
 fn every_fault_is_told_in_these_words() {
@@ -256,6 +256,37 @@ fn thousands_of_faults_fit_into_the_cause_of_an_execution() {
             .last()
             .is_some_and(|line| line.starts_with("- and ") && line.ends_with(" more"))
     );
+}
+
+#[test]
+fn who_cannot_be_reached_is_not_named() {
+    let operator = OperatorDefaults {
+        reach: Reach {
+            topics: vec!["arn:aws:sns:us-east-1:123456789012:spawn-*".into()],
+            webhooks: vec!["/spawn/webhooks/*".into()],
+        },
+        ..operator()
+    };
+    let read = |notify: &str| {
+        let doc = format!("{{ttl: 1h, command: x, instance_type: t3.micro, notify: {notify}}}");
+        let doc = parse_text(&doc).unwrap();
+        Sweep::from_document(&doc, None, &serde_json::Map::new(), &operator)
+    };
+    let own = "{topics: \"arn:aws:sns:us-east-1:123456789012:spawn-team\", webhooks: /spawn/webhooks/team}";
+    assert_eq!(read(own).unwrap().notify.webhooks, ["/spawn/webhooks/team"]);
+    let foreign = "{webhooks: [/other/hook], topics: [\"arn:aws:sns:us-east-1:123456789012:foo\", \
+                   \"arn:aws:sns:eu-west-1:123456789012:spawn-team\", \"arn:aws:sns:us-east-1:210987654321:spawn-team\"]}";
+    let faults = read(foreign).unwrap_err().to_string();
+    assert!(faults.starts_with("4 faults"), "{faults}");
+    let fault = "- notify.webhooks: \"/other/hook\" cannot be told: spawn may not reach it; accepted: /spawn/webhooks/* \
+                 (the operator allows others by the template parameter WebhookParameterPath or WebhookSecretPath)";
+    assert!(faults.contains(fault), "{faults}");
+    assert!(
+        faults.contains("accepted: arn:aws:sns:us-east-1:123456789012:spawn-*"),
+        "{faults}"
+    );
+    let alone = read("\"arn:aws:sns:us-east-1:123456789012:foo\"").unwrap_err();
+    assert!(alone.to_string().contains("- notify: "), "{alone}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn operator() -> OperatorDefaults {
         budget: None,
         owner: None,
         home_region: "us-east-1".parse().unwrap(),
+        reach: crate::document::Reach::default(),
     }
 }
 
