@@ -139,6 +139,11 @@ ask_ledger() {
 	if [ "$end" -gt "$soon" ]; then arm "$end"; else arm "$soon"; fi
 }
 
+ask_once() { # beside the monitor
+	warned='' tab=$(printf '\t') errors=$dir/watch-error limit=10 patience=1
+	ask_ledger
+}
+
 monitor() {
 	windows_seen='' told='' told_at=0 said=busy since=$(now) warned='' network='' disks='' gpu_most='' tab=$(printf '\t')
 	errors=$dir/monitor-error

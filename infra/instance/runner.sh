@@ -421,12 +421,20 @@ interrupt() { # run the hook for as long as EC2 leaves, less 20 s to upload; the
 }
 
 watch() { # beside the program: ttl, completion file, spot notice
-	spot=1 every=5
+	spot=1 every=5 asked=''
 	fresh_token
 	[ "$(metadata meta-data/instance-life-cycle)" != on-demand ] || spot=
 	[ -z "$completion_file" ] || every=1
 	while sleep "$every"; do
-		if [ -f "$dir/deadline" ] && read -r deadline _ <"$dir/deadline" && [ "$(now)" -ge "$deadline" ]; then
+		deadline=
+		[ ! -f "$dir/deadline" ] || read -r deadline _ <"$dir/deadline"
+		if [ -n "$deadline" ] && [ "$asked" != "$deadline" ] && [ "$(now)" -ge $((deadline - 20)) ]; then
+			# The end may have been moved on since the monitor asked.
+			asked=$deadline
+			(ask_once)
+			read -r deadline _ <"$dir/deadline"
+		fi
+		if [ -n "$deadline" ] && [ "$(now)" -ge "$deadline" ]; then
 			echo 'the ttl passed' >"$dir/ending"
 			kill -TERM $$
 			return

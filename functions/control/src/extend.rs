@@ -40,6 +40,11 @@ pub(crate) async fn extend(
     Ok(told.outcomes)
 }
 
+/// An instance asks the ledger once more so long before its end, in ms.
+const LEARNS_MS: u64 = 25_000;
+const LATE_WORDS: &str =
+    "it had only seconds left: its instance may have ended before it learned of this";
+
 /// What came of the members so far.
 #[derive(Default)]
 struct Told {
@@ -145,8 +150,11 @@ async fn extend_block(
             Ok(()) => {
                 told.add(left.groups());
                 told.add(row.refused);
-                for index in indices.iter() {
-                    told.outcomes.add(index, Outcome::Extended, None);
+                for member in members.iter().filter(|m| indices.contains(m.index)) {
+                    let left = deadline::left(member, now);
+                    let late = left.is_some_and(|left| left < LEARNS_MS);
+                    let words = late.then(|| LATE_WORDS.to_owned());
+                    told.outcomes.add(member.index, Outcome::Extended, words);
                 }
                 return Ok(());
             }

@@ -237,6 +237,33 @@ fn a_deadline_that_is_brought_forward_ends_the_program_and_saves_what_there_is()
     }
 }
 
+/// The monitor asks once a minute: what is moved after its last look is seen by the watcher.
+#[test]
+fn a_deadline_that_is_moved_in_the_last_minute_is_seen_before_it_passes() {
+    for shell in shells() {
+        let mut machine = Machine::new(shell)
+            .put("ttl_deadline", seconds_from_now(27))
+            .command("while [ ! -e go ]; do sleep 0.1; done");
+        machine.poll_s = "60";
+        machine.assign();
+        machine.boot();
+        until(&machine, "the ledger was asked", || {
+            machine.home.join("stub/rows-asked").exists()
+        });
+        let later = now().as_secs() + 600;
+        fs::write(machine.home.join("stub/row"), format!("{later}000\tNone\n")).unwrap();
+        until(&machine, "the end was moved", || {
+            let kept = fs::read_to_string(machine.home.join("var/lib/spawn/deadline"));
+            kept.is_ok_and(|kept| kept.starts_with(&later.to_string()))
+        });
+        let asked = machine.home.join("var/lib/spawn/watch-error");
+        assert!(
+            asked.exists(),
+            "{shell}: the monitor asked, not the watcher"
+        );
+    }
+}
+
 #[test]
 fn where_shutdown_refuses_a_schedule_an_extended_deadline_holds_too() {
     for shell in shells() {

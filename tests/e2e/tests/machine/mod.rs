@@ -144,6 +144,7 @@ pub struct Machine {
     pub home: PathBuf,
     pub shell: &'static str,
     pub kill_after_s: &'static str,
+    pub poll_s: &'static str,
     pub assignment: String,
     pub child: Option<Child>,
 }
@@ -173,6 +174,7 @@ impl Machine {
             home,
             shell,
             kill_after_s: "3600",
+            poll_s: "1",
             assignment: String::new(),
             child: None,
         }
@@ -244,7 +246,7 @@ impl Machine {
             .env("STUB", self.home.join("stub"))
             .env("SPAWN_ROOT", &self.home)
             .env("SPAWN_PATIENCE_S", "3")
-            .env("SPAWN_POLL_S", "1")
+            .env("SPAWN_POLL_S", self.poll_s)
             .env("SPAWN_PROC", self.home.join("fake/proc"))
             .env("SPAWN_SYS", self.home.join("fake/sys"))
             .env(
