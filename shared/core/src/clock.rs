@@ -10,13 +10,18 @@ pub fn parse_iso(text: &str) -> Option<u64> {
     u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
-/// A time in ms since 1970 as ISO 8601 in UTC.
+/// A time in ms since 1970 as ISO 8601 in UTC: with three decimals of the second, or none.
 #[must_use]
 pub fn format_iso(ms: u64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
-    time.ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| format!("{ms} ms after 1970"))
+    let (second, rest) = (ms / 1000, ms % 1000);
+    let time = i64::try_from(second).ok();
+    let time = time.and_then(|second| OffsetDateTime::from_unix_timestamp(second).ok());
+    let text = time.and_then(|time| time.format(&Rfc3339).ok());
+    match text {
+        Some(text) if rest == 0 => text,
+        Some(text) => format!("{}.{rest:03}Z", text.trim_end_matches('Z')),
+        None => format!("{ms} ms after 1970"),
+    }
 }
 
 /// The calendar month (UTC) of a time in ms since 1970: its hours, and when it ends.
@@ -55,7 +60,9 @@ mod tests {
             parse_iso("2026-01-22T10:00:00+01:00"),
             parse_iso("2026-01-22T09:00:00Z")
         );
-        assert_eq!(format_iso(1_500), "1970-01-01T00:00:01.5Z");
+        assert_eq!(format_iso(1_500), "1970-01-01T00:00:01.500Z");
+        assert_eq!(format_iso(1_007), "1970-01-01T00:00:01.007Z");
+        assert_eq!(format_iso(2_000), "1970-01-01T00:00:02Z");
         assert_eq!(parse_iso("yesterday"), None);
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::aws::{Client, Execution};
 use crate::error::Result;
 use crate::show::{Progress, Style, flush};
@@ -33,6 +35,7 @@ pub fn follow(client: &Client, execution_arn: &str, style: Option<Style>) -> Res
         written: None,
     };
     let mut sweep_id = None;
+    let mut money = Money::default();
     loop {
         // The execution before the ledger: what is shown last is then the end.
         let execution = client.execution(execution_arn)?;
@@ -44,11 +47,17 @@ pub fn follow(client: &Client, execution_arn: &str, style: Option<Style>) -> Res
             None => None,
         };
         let has_ended = execution.status != "RUNNING";
-        view.show(
-            row.as_ref().map(Progress::of_row),
-            started.elapsed(),
-            has_ended,
-        );
+        let mut progress = row.as_ref().map(Progress::of_row);
+        if let (Some(progress), Some(id)) = (&mut progress, &sweep_id)
+            && view.style.is_some()
+            && !has_ended
+        {
+            progress.spent =
+                progress
+                    .spent
+                    .max(money.run_up(client, execution_arn, id, progress.members));
+        }
+        view.show(progress, started.elapsed(), has_ended);
         if has_ended {
             view.end();
             return Ok(Followed {
@@ -63,6 +72,53 @@ pub fn follow(client: &Client, execution_arn: &str, style: Option<Style>) -> Res
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// What a sweep has run up. Its row knows what cost-guard saw last, minutes ago; `spawn-status` adds up what runs.
+#[derive(Default)]
+struct Money {
+    asked: Option<Instant>,
+    /// In micro-dollars.
+    run_up: u64,
+}
+
+/// Not so often that it matters: every member is read for it.
+const MONEY_EVERY: Duration = Duration::from_secs(3);
+/// Members for which that may be done so often.
+const MONEY_MEMBERS: u64 = 500;
+
+impl Money {
+    /// What is known; asked for again now and then. Whoever does not answer keeps nobody from following.
+    fn run_up(
+        &mut self,
+        client: &Client,
+        execution_arn: &str,
+        sweep_id: &str,
+        members: u64,
+    ) -> u64 {
+        let every = MONEY_EVERY * u32::try_from(members / MONEY_MEMBERS + 1).unwrap_or(u32::MAX);
+        if self.asked.is_none_or(|asked| asked.elapsed() >= every) {
+            self.asked = Some(Instant::now());
+            let machine = execution_arn
+                .split(":execution:")
+                .next()
+                .unwrap_or_default();
+            let machine = format!("{machine}:stateMachine:spawn-status");
+            let status = client.ask(&machine, &json!({"sweep_id": sweep_id}));
+            let so_far = status.ok().flatten();
+            let so_far = so_far
+                .as_ref()
+                .and_then(|status| status.pointer("/cost/so_far")?.as_str());
+            self.run_up = so_far.and_then(micros).unwrap_or(self.run_up);
+        }
+        self.run_up
+    }
+}
+
+/// An amount such as `$0.005197`, in micro-dollars.
+fn micros(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.strip_prefix('$')?.split_once('.')?;
+    format!("{whole}{fraction:0<6}").parse().ok()
 }
 
 struct View {
@@ -111,5 +167,17 @@ impl View {
             );
             flush();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn amounts_are_read_to_the_micro_dollar() {
+        assert_eq!(micros("$0.005197"), Some(5_197));
+        assert_eq!(micros("$12.50"), Some(12_500_000));
+        assert_eq!(micros("12"), None);
     }
 }

@@ -47,6 +47,18 @@ impl Client {
         })
     }
 
+    /// Runs an Express machine to its end; answers its output, `None` when it did not succeed.
+    pub fn ask(&self, machine_arn: &str, input: &Value) -> Result<Option<Value>> {
+        let answer = self.states(
+            "StartSyncExecution",
+            &json!({"stateMachineArn": machine_arn, "input": input.to_string()}),
+        )?;
+        let output = answer["output"]
+            .as_str()
+            .filter(|_| answer["status"] == "SUCCEEDED");
+        Ok(output.and_then(|output| serde_json::from_str(output).ok()))
+    }
+
     /// The first value under a key anywhere in what an execution's states gave out so far.
     pub fn find_in_history(&self, arn: &str, key: &str) -> Result<Option<String>> {
         let answer = self.states(
