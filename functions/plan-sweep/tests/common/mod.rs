@@ -33,6 +33,7 @@ pub fn deployment(instance_type: &str) -> Deployment {
             budget: None,
             owner: None,
             home_region: "us-east-1".parse().unwrap(),
+            reach: spawn_core::document::Reach::default(),
         },
         results_bucket: "results".to_owned(),
         instance_profile: "spawn-instance-profile".to_owned(),
