@@ -134,7 +134,11 @@ fn from_batch(
     lane.pending = lane.pending.saturating_sub(taken.len());
     writes.push(batch.replace()?);
     writes.push(lane.replace()?);
-    writes.push(count(sweep, moves.into_additions()));
+    let add = moves.into_additions();
+    // DynamoDB refuses an update of nothing.
+    if !add.is_empty() {
+        writes.push(count(sweep, add));
+    }
     Ok(writes)
 }
 
