@@ -79,6 +79,12 @@ CALLS = {
 NEEDED_WITH = {"ec2:RunInstances": {"ec2:CreateTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}}
 # What every function does, or what its triggers do for it; the ledger's calls are those of one adapter.
 OF_EVERY_FUNCTION = re.compile(r"(logs|xray|sqs|dynamodb):")
+# What of the ledger's calls a function comes to by the core's functions, which its own source does not spell.
+LEDGER_CALLS = {
+    r"unlaunched::end|ledger::forget|Write::Delete|track::wake": "DeleteItem",
+    r"\.commit\(": "PutItem",
+    r"Write::Update|unlaunched::end|drain::mark|track::(apply|register)": "UpdateItem",
+}
 # These change what costs money or what others own: only under a condition.
 CONDITIONED = re.compile(r"ec2:(Run|Create|Terminate|Start|Stop|Delete|Modify)\w*|iam:\w+")
 
@@ -189,6 +195,10 @@ def check_template(text):
         called = set().union(*(actions for call, actions in CALLS.items() if re.search(call, source)))
         for action in list(called):
             called |= NEEDED_WITH.get(action, set())
+        on_ledger = {a.removeprefix("dynamodb:") for s in statements(resources[role]) for a in several(s["Action"]) if a.startswith("dynamodb:")}
+        for calls, needed in LEDGER_CALLS.items():
+            if re.search(calls, source) and needed not in on_ledger:
+                faults.append(f"{name}: may not {needed} in the ledger, which `{calls}` comes to")
         allowed = {a for s in statements(resources[role]) for a in several(s["Action"])}
         allowed = {action for action in allowed if not OF_EVERY_FUNCTION.match(action)}
         faults += [f"{name}: calls {action}, which its role does not allow" for action in sorted(called - allowed)]

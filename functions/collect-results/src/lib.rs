@@ -41,6 +41,9 @@ pub struct Ports<'a, L, E, O> {
     pub objects: &'a O,
 }
 
+/// How often members are looked at again that others change meanwhile.
+const TRIES_MAX: u32 = 8;
+
 /// Results that are read at a time.
 const READS_AT_ONCE: usize = 32;
 
@@ -68,9 +71,17 @@ pub async fn handle<L: Ledger, E: EndInstances + InAccounts, O: Objects>(
         )));
     }
     let mut members = members(ports.ledger, &sweep).await?;
-    if !sweep.status.is_ended() && end_untried(ports.ledger, &sweep, &members, now).await? {
+    for _ in 0..TRIES_MAX {
+        if sweep.status.is_ended() || !end_untried(ports.ledger, &sweep, &members, now).await? {
+            break;
+        }
         sweep = ledger::require(ports.ledger, sweep_key(sweep_id)).await?;
         members = self::members(ports.ledger, &sweep).await?;
+    }
+    if !sweep.status.is_ended() && members.iter().any(is_untried) {
+        return Err(FunctionError::Conflict(format!(
+            "the members of {sweep_id} changed {TRIES_MAX} times while they were settled"
+        )));
     }
     let counts = Counts::tally(members.iter().map(|member| member.state));
     if counts != sweep.counts {
@@ -113,11 +124,14 @@ async fn end_untried(
     members: &[MemberRow],
     now: u64,
 ) -> Result<bool, LedgerError> {
-    let waits =
-        |member: &&MemberRow| member.state == MemberState::Planned && !member.tries.is_empty();
-    let waiting: Vec<&MemberRow> = members.iter().filter(waits).collect();
+    let waiting: Vec<&MemberRow> = members.iter().filter(|one| is_untried(one)).collect();
     unlaunched::end(ledger, sweep, &waiting, Forgone::NotTriedAgain, now).await?;
     Ok(!waiting.is_empty())
+}
+
+/// Whether a member has run, and waits for another try.
+fn is_untried(member: &MemberRow) -> bool {
+    member.state == MemberState::Planned && !member.tries.is_empty()
 }
 
 /// What all instances have cost, spot by the prices that were in force while they ran.
@@ -216,12 +230,16 @@ async fn results(
             }
             let bucket = &sweep.results_bucket;
             let fields = match objects.get_object(bucket, &key, RESULT_BYTES_MAX).await {
-                Ok(Some(body)) => result_file::fields(&key, &body),
-                Ok(None) => Err(Some("it is not there".to_owned())),
-                Err(ServiceError::Refused { message, .. }) => Err(Some(message)),
+                Ok(Some(body)) => result_file::fields(&body),
+                Ok(None) => Err("it is not there".to_owned()),
+                Err(ServiceError::Refused { message, .. }) => Err(message),
                 Err(error) => return Err(error.into()),
             };
-            Ok((index, fields))
+            // Nobody expects columns of a file that is not meant to be JSON.
+            Ok((
+                index,
+                fields.map_err(|why| result_file::is_json(&key).then_some(why)),
+            ))
         })
         .buffer_unordered(READS_AT_ONCE)
         .try_collect()

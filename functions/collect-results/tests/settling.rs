@@ -199,6 +199,35 @@ async fn a_member_that_is_not_tried_again_ends_as_its_last_try_did() {
     assert_eq!(settle(&world, 99_000).await.unwrap(), output);
 }
 
+/// The row by which its lane would have heard of the next try goes in the transaction that ends the member.
+#[tokio::test]
+async fn a_settlement_that_died_anywhere_ends_what_is_not_tried_again_once() {
+    for call in 0..40 {
+        for when in [When::Before, When::After] {
+            let mut wanted = sweep(2, &[LANE], None);
+            wanted.retries.failure = 1;
+            let world = World::new(&wanted).await;
+            for arn in world.launch_first_batch().await {
+                end(&world, &arn, Some((3, "{}"))).await;
+            }
+            let reason = Drain {
+                status: SweepStatus::Cancelled,
+                reason: "stopped".to_owned(),
+            };
+            drain::mark(&world.ledger, &world.sweep_id, None, &reason)
+                .await
+                .unwrap();
+            world.faults.arm(Some(Death { call, when }));
+            world.faults.run(settle(&world, 9_000)).await;
+            world.faults.arm(None);
+            let output = settle(&world, 9_000).await.unwrap();
+            assert_eq!(output["counts"]["failed"], 2, "{when:?} {call}");
+            assert_eq!(world.sweep().await.retrying, 0);
+            assert_eq!(world.violations().await, Vec::<String>::new());
+        }
+    }
+}
+
 #[tokio::test]
 async fn results_that_cannot_be_read_are_told_and_what_json_has_no_word_for_is_read() {
     let world = World::new(&sweep(3, &[LANE], None)).await;

@@ -19,7 +19,7 @@ use spawn_core::ports::InstanceState;
 use spawn_core::reap::breaker::Limit;
 use spawn_core::reap::{KEEP_ALIVE_TAG, ORPHAN_TAG, PROTECT_TAG, Point, deadline, idle};
 use spawn_core::rows::{
-    InstanceRow, LingeringRow, ProgramRow, SweepRow, instance_key, program_key,
+    InstanceRow, LingeringRow, OnComplete, ProgramRow, SweepRow, instance_key, program_key,
 };
 use spawn_core::state::MemberState;
 use spawn_core::track;
@@ -284,6 +284,36 @@ async fn tags_of_persons_are_obeyed() {
     assert!(alive(0) && alive(1) && !alive(2));
     pass(&world, 2 * HOUR + 1).await;
     assert!(alive(0) && !alive(1));
+}
+
+/// Its sweep leaves the instance to whoever works on it after the program.
+#[tokio::test]
+async fn what_stays_after_its_program_is_kept_alive_as_well() {
+    let (world, instances) = running(1).await;
+    let key = program_key(&world.sweep_id, 0);
+    let mut program: ProgramRow = ledger::require(&world.ledger, key).await.unwrap();
+    program.on_complete = OnComplete::None;
+    world
+        .ledger
+        .put_all(vec![program.row().unwrap()])
+        .await
+        .unwrap();
+    let mut member = world.members().await.remove(0);
+    member.state = MemberState::Completed;
+    member.ended_at = Some(10 * MINUTE);
+    world
+        .ledger
+        .put_all(vec![member.row().unwrap()])
+        .await
+        .unwrap();
+    let two_hours = "1970-01-01T02:00:00Z";
+    let id = &instances[0].instance_id;
+    world.cloud.tag(id, KEEP_ALIVE_TAG, two_hours);
+    pass(&world, HOUR - 4 * MINUTE).await;
+    pass(&world, HOUR + 1).await;
+    assert_eq!(state(&world, &instances[0]), InstanceState::Running);
+    pass(&world, 2 * HOUR + 1).await;
+    assert_eq!(state(&world, &instances[0]), InstanceState::Terminated);
 }
 
 #[tokio::test]

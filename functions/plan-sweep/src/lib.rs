@@ -128,9 +128,9 @@ where
         FunctionError::Bug(format!("`{}` is not an ISO 8601 time", input.started_at))
     })?;
     let naming = ports.deployment.naming.as_ref();
-    if let Some(sweep_id) = resume::asked(&input.input) {
+    if let Some(asked) = resume::asked(&input.input) {
         let (execution, trace) = (&input.execution_arn, input.trace.as_deref());
-        return resume::resume(&sweep_id, execution, trace, ports.ledger, naming, now).await;
+        return resume::resume(&asked, execution, trace, ports.ledger, naming, now).await;
     }
     let defaults = &ports.deployment.defaults;
     let sweep = document::read(&input.input, ports.objects, defaults).await?;

@@ -24,10 +24,20 @@ use spawn_core::state::SweepStatus;
 
 use crate::{Output, names};
 
+/// What an input asks to resume.
+pub(crate) struct Asked {
+    sweep_id: SweepId,
+    /// The execution that is replaced; one that another has replaced already is not replaced again.
+    instead_of: Option<String>,
+}
+
 /// The sweep that an input asks to resume.
-pub(crate) fn asked(input: &Value) -> Option<SweepId> {
-    let id = input.get("resume")?.as_str()?;
-    Some(SweepId::from(id))
+pub(crate) fn asked(input: &Value) -> Option<Asked> {
+    let text = |name| input.get(name).and_then(Value::as_str);
+    Some(Asked {
+        sweep_id: SweepId::from(text("resume")?),
+        instead_of: text("instead_of").map(str::to_owned),
+    })
 }
 
 /// How often a chunk of members is read again when another writer was faster.
@@ -35,19 +45,27 @@ const TRIES_MAX: u32 = 8;
 
 /// Resumes a sweep under the execution `execution_arn`. A repeat by the same execution finishes what was begun.
 pub(crate) async fn resume(
-    sweep_id: &SweepId,
+    asked: &Asked,
     execution_arn: &str,
     trace: Option<&str>,
     ledger: &impl Ledger,
     naming: Option<&Naming>,
     now: u64,
 ) -> Result<Output, FunctionError> {
+    let sweep_id = &asked.sweep_id;
     let Some(sweep) = ledger::load::<SweepRow>(ledger, sweep_key(sweep_id)).await? else {
         return Err(FunctionError::NotFound(format!(
             "there is no sweep `{sweep_id}`"
         )));
     };
     if sweep.execution_arn != execution_arn {
+        if asked
+            .instead_of
+            .as_ref()
+            .is_some_and(|of| *of != sweep.execution_arn)
+        {
+            return Err(resumed_by_another(sweep_id));
+        }
         begin(&sweep, execution_arn, trace, ledger, naming, now).await?;
     } else if sweep.status.may_launch() {
         // Planned by a call before this one, whose answer was lost.
@@ -72,6 +90,12 @@ pub(crate) async fn resume(
     }
     tracing::info!(%sweep_id, "sweep resumed");
     output(&sweep, ledger).await
+}
+
+fn resumed_by_another(sweep_id: &SweepId) -> FunctionError {
+    FunctionError::NotAllowed(format!(
+        "sweep {sweep_id} was resumed by another execution, or this one was cancelled"
+    ))
 }
 
 fn drained(sweep_id: &SweepId) -> FunctionError {
@@ -106,9 +130,7 @@ async fn begin(
         .await
     {
         Ok(()) => Ok(()),
-        Err(LedgerError::Condition { .. }) => Err(FunctionError::NotAllowed(format!(
-            "sweep {sweep_id} was resumed by another execution, or this one was cancelled"
-        ))),
+        Err(LedgerError::Condition { .. }) => Err(resumed_by_another(sweep_id)),
         Err(error) => Err(error.into()),
     }
 }

@@ -31,6 +31,15 @@ fn execution(name: &str) -> String {
 }
 
 async fn resume(world: &World, name: &str) -> Result<Output, FunctionError> {
+    resume_instead(world, name, None).await
+}
+
+/// Resumes in the place of the execution `of`, if that is told.
+async fn resume_instead(
+    world: &World,
+    name: &str,
+    of: Option<&str>,
+) -> Result<Output, FunctionError> {
     let offers = Offers::new(Arc::clone(&world.faults));
     let ports = Ports {
         ledger: &world.ledger,
@@ -44,7 +53,7 @@ async fn resume(world: &World, name: &str) -> Result<Output, FunctionError> {
     let input = Input {
         execution_arn: execution(name),
         started_at: "2026-01-22T10:00:00Z".to_owned(),
-        input: json!({"resume": world.sweep_id}),
+        input: json!({"resume": world.sweep_id, "instead_of": of}),
         trace: Some(format!("trace of {name}")),
     };
     handle(input, &ports, 1_000_000).await
@@ -202,6 +211,40 @@ async fn of_two_resumptions_one_is_refused() {
     check_resumed(&world, winner).await;
     let late = resume(&world, "late").await.unwrap_err();
     assert!(late.to_string().contains("launching, not over"), "{late}");
+}
+
+/// A start whose answer was lost is made again under another name, after the sweep was resumed and is over once more.
+#[tokio::test]
+async fn what_was_to_be_resumed_once_is_not_resumed_twice() {
+    let world = cancelled().await;
+    let first = world.sweep().await.execution_arn;
+    resume_instead(&world, "second", Some(&first))
+        .await
+        .unwrap();
+    let reason = Drain {
+        status: SweepStatus::Cancelled,
+        reason: "stopped".to_owned(),
+    };
+    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
+        .await
+        .unwrap();
+    let mut over = world.sweep().await;
+    over.status = SweepStatus::Cancelled;
+    world
+        .ledger
+        .put_all(vec![over.row().unwrap()])
+        .await
+        .unwrap();
+    let late = resume_instead(&world, "third", Some(&first)).await;
+    assert!(
+        matches!(late, Err(FunctionError::NotAllowed(_))),
+        "{late:?}"
+    );
+    assert_eq!(world.sweep().await.status, SweepStatus::Cancelled);
+    let second = world.sweep().await.execution_arn;
+    resume_instead(&world, "third", Some(&second))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -10,16 +10,20 @@ const JSON: &str = ".json";
 /// How programs write numbers that JSON has no words for: Python, R and JavaScript write these, and read them.
 const NOT_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
+/// Whether a result of this key is meant to be JSON.
+#[must_use]
+pub fn is_json(key: &str) -> bool {
+    key.ends_with(JSON)
+}
+
 /// The fields of a result. `NaN` and infinities, of which JSON knows nothing, are read as text: a run that diverged has a result,
 /// too.
 ///
 /// # Errors
-/// Why there are none, in words. `None` where nobody could expect any: the file is not meant to be JSON.
-pub fn fields(key: &str, body: &[u8]) -> Result<Map<String, Value>, Option<String>> {
-    let parsed = std::str::from_utf8(body)
-        .map_err(|_| "it is not UTF-8".to_owned())
-        .and_then(parse);
-    parsed.map_err(|words| key.ends_with(JSON).then_some(words))
+/// Why there are none, in words.
+pub fn fields(body: &[u8]) -> Result<Map<String, Value>, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
+    parse(text)
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, String> {
@@ -69,7 +73,7 @@ mod tests {
     #[test]
     fn fields_are_read_as_programs_write_them() {
         let body = r#"{"loss": NaN, "best": -Infinity, "all": [Infinity, 1e400], "note": "NaN \"Infinity\" \\", "lr": 0.1}"#;
-        let fields = fields("sweeps/s/0/result.json", body.as_bytes()).unwrap();
+        let fields = fields(body.as_bytes()).unwrap();
         let shown: Vec<String> = fields.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(
             shown,
@@ -95,9 +99,7 @@ mod tests {
                 "it is not JSON: expected `,` or `}` at line 1 column 12",
             ),
         ] {
-            assert_eq!(fields("r/result.json", body), Err(Some(words.to_owned())));
-            // Nobody asked for JSON.
-            assert_eq!(fields("r/result.txt", body), Err(None));
+            assert_eq!(fields(body), Err(words.to_owned()));
         }
     }
 }

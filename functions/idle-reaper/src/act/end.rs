@@ -122,30 +122,25 @@ pub(super) async fn end_all<E>(
     if !hibernating.is_empty() {
         let result = ec2.hibernate(region, &hibernating).await;
         let refused = refused(ec2, place, &hibernating, result, acted).await;
-        note_fallback(
-            ledger,
-            endings,
-            &refused,
-            Action::Stop,
-            "EC2 does not hibernate it: stopped",
-            now,
-        )
-        .await;
-        to_stop.extend(refused);
+        let words = "EC2 does not hibernate it: stopped";
+        let noted = note_fallback(ledger, endings, &refused, Action::Stop, words, now, acted).await;
+        to_stop.extend(noted);
     }
     if !to_stop.is_empty() {
         let result = ec2.stop(region, &to_stop).await;
         let refused = refused(ec2, place, &to_stop, result, acted).await;
-        note_fallback(
+        let words = "EC2 does not stop it: terminated";
+        let noted = note_fallback(
             ledger,
             endings,
             &refused,
             Action::Terminate,
-            "EC2 does not stop it: terminated",
+            words,
             now,
+            acted,
         )
         .await;
-        to_terminate.extend(refused);
+        to_terminate.extend(noted);
     }
     if !to_terminate.is_empty()
         && let Err(error) = ec2.terminate(region, &to_terminate).await
@@ -185,8 +180,11 @@ async fn refused<E: WatchInstances>(
     }
 }
 
-/// Adds to the members' reasons what EC2 refused, and what is done `instead`. It says no more than the log: when it cannot be
-/// written, it is missing.
+/// How often a reason is written again when another writer was faster.
+const NOTE_TRIES_MAX: usize = 4;
+
+/// Adds to the members' reasons what EC2 refused, and what is done `instead`. Answers the instances of which that is noted: a member
+/// ends of what its row says, so the others are left to the next pass.
 async fn note_fallback(
     ledger: &impl Ledger,
     endings: &[Ending],
@@ -194,28 +192,51 @@ async fn note_fallback(
     instead: Action,
     words: &str,
     now: u64,
-) {
+    acted: &mut Acted,
+) -> Vec<String> {
+    let mut noted = Vec::new();
     for ending in endings.iter().filter(|ending| ids.contains(&ending.id)) {
         tracing::warn!(
             instance_id = ending.id,
             words,
             "instance is ended in another way"
         );
-        let Some(member) = &ending.member else {
-            continue;
-        };
-        let row: Result<MemberRow, LedgerError> = ledger::require(ledger, member.key()).await;
-        let Ok(mut row) = row else { continue };
-        row.reaping = Some(Reaping {
+        let reaping = Reaping {
             reason: ending.reason,
             note: Some(words.to_owned()),
             at: now,
             stops: instead != Action::Terminate,
-        });
-        if let Err(error) = commit_one(ledger, row).await {
-            tracing::warn!(instance_id = ending.id, %error, "a reason was not noted");
+        };
+        match note_reaping(ledger, ending, &reaping).await {
+            Ok(true) => noted.push(ending.id.clone()),
+            Ok(false) => drop(acted.unchanged.insert(ending.id.clone())),
+            Err(error) => acted.failures.push(error.into()),
         }
     }
+    noted
+}
+
+/// Notes why an instance is ended in its member's row as that is now; an instance without a member needs no note. False when others
+/// write the row all the time.
+async fn note_reaping(
+    ledger: &impl Ledger,
+    ending: &Ending,
+    reaping: &Reaping,
+) -> Result<bool, LedgerError> {
+    let Some(member) = &ending.member else {
+        return Ok(true);
+    };
+    for _ in 0..NOTE_TRIES_MAX {
+        let mut row: MemberRow = ledger::require(ledger, member.key()).await?;
+        if row.instance != member.instance || row.state.is_ended() {
+            return Ok(true);
+        }
+        row.reaping = Some(reaping.clone());
+        if commit_one(ledger, row).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Looks whether the instances changed, and tells the ledger what EC2 shows.

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! adopt     members recorded by the launch protocol, in the launcher's stead
-//! prolong   the deadline to the time of the tag that keeps an instance alive, if budgets have room
 //! warn      a tag on an instance that is nobody's; a text in the row of any other, which its boot runner shows
 //! intent    the reason into the member's row, on the version that was decided on: who changed it meanwhile wins
 //! end       hibernate, else stop, else terminate: EC2 is asked in bulk
 //! verify    EC2 is asked again: what did not change is told, and due with the next pass
+//! prolong   the deadline to the time of the tag that keeps an instance alive, if budgets have room
 //! ```
 
 mod adopt;
@@ -60,15 +60,15 @@ where
     let mut acted = Acted::default();
     adopt(ports, place, looked, now, &mut acted).await;
     warn(ports.ledger, &ec2, place, looked, now, &mut acted).await?;
-    prolong(ports.ledger, looked, now).await?;
     forget_old_intents(ports.ledger, looked, now).await?;
     let endings = endings(looked);
-    if endings.is_empty() {
-        return Ok(acted);
+    if !endings.is_empty() {
+        let endings = intend(ports.ledger, endings, now, &mut acted).await?;
+        end_all(ports.ledger, &ec2, place, &endings, now, &mut acted).await;
+        verify(ports, &ec2, place, &endings, now, &mut acted).await?;
     }
-    let endings = intend(ports.ledger, endings, now, &mut acted).await?;
-    end_all(ports.ledger, &ec2, place, &endings, now, &mut acted).await;
-    verify(ports, &ec2, place, &endings, now, &mut acted).await?;
+    // What must end goes before.
+    prolong(ports.ledger, looked, now, &mut acted).await;
     Ok(acted)
 }
 

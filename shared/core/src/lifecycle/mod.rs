@@ -4,7 +4,7 @@ use crate::cost;
 use crate::ending::{self, EndCode};
 use crate::ids::InstanceArn;
 use crate::ports::{CloudInstance, InstanceState};
-use crate::reap::deadline;
+use crate::reap::{ReapReason, Reaping, deadline};
 use crate::rows::{Addresses, MemberRow, OnComplete, Report};
 use crate::state::{IllegalMove, MemberState, SweepStatus};
 
@@ -306,8 +306,10 @@ fn verdict(
     // Whoever ends what EC2 would take back in a moment does not want it tried again.
     let is_noticed =
         member.spot_notice_at.is_some() || report.is_some_and(|report| report.interrupted);
-    // What was stopped for one reason, and is drained or ended by somebody else later, does not end for that reason.
-    if let Some(reaping) = member.reaping.as_ref().filter(|reaping| !reaping.stops)
+    // What was stopped for one reason, and is drained or ended by somebody else later, does not end for that reason; nor does a
+    // member for which its instance was only helped down after its program had ended.
+    let is_why = |reaping: &&Reaping| !reaping.stops && reaping.reason != ReapReason::Completed;
+    if let Some(reaping) = member.reaping.as_ref().filter(is_why)
         && (report.is_none() || is_noticed)
     {
         return (reaping.reason.end_code(), Some(reaping.words()));

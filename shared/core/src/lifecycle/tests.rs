@@ -192,16 +192,20 @@ fn a_member_that_spawn_ends_says_why() {
 
 #[test]
 fn what_spawn_ends_before_ec2_takes_it_back_is_no_interruption() {
-    let reaped = |stops| crate::reap::Reaping {
-        reason: crate::reap::ReapReason::Asked,
+    let noted = |reason, stops| crate::reap::Reaping {
+        reason,
         note: None,
         at: 5,
         stops,
     };
+    let reaped = |stops| noted(crate::reap::ReapReason::Asked, stops);
+    // Its program had ended because of the notice, and its instance was slow to go.
+    let helped = noted(crate::reap::ReapReason::Completed, false);
     for (reaping, report, code) in [
         (Some(reaped(false)), None, EndCode::ReapedByRequest),
         (Some(reaped(false)), Some(143), EndCode::ReapedByRequest),
         (Some(reaped(true)), None, EndCode::Interrupted),
+        (Some(helped), Some(143), EndCode::Interrupted),
         (None, None, EndCode::Interrupted),
         (None, Some(143), EndCode::Interrupted),
     ] {

@@ -23,7 +23,7 @@ pub fn left(member: &MemberRow, now: u64) -> Option<u64> {
     Some(member.ttl_deadline?.saturating_sub(present))
 }
 
-/// The write that tells an instance the end of its time.
+/// The write that tells an instance the end of its time; what its users were told of another end is no longer true.
 ///
 /// The boot runner moves its kill switch within a minute or two; when it cannot read the row, the old deadline holds.
 #[must_use]
@@ -31,7 +31,7 @@ pub fn tell_instance(instance: &crate::ids::InstanceArn, deadline: u64) -> Write
     Write::Update {
         key: instance_key(instance),
         set: vec![(path(&["ttl_deadline"]), Value::from(deadline))],
-        remove: Vec::new(),
+        remove: vec![path(&["warning"])],
         add: Vec::new(),
         when: Vec::new(),
     }

@@ -68,8 +68,8 @@ impl ReapReason {
         }
     }
 
-    /// The code of a member that ends of it. The instances of the first, and of orphans and zombies, have no member that is
-    /// still to end.
+    /// The code of a member that ends of it. A member ends of its own program's end, not of the first; the instances of orphans and
+    /// zombies have none that is still to end.
     #[must_use]
     pub fn end_code(self) -> EndCode {
         match self {
