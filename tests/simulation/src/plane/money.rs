@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use spawn_core::budget::{BudgetRow, Period, Scope};
+use spawn_core::clock;
 use spawn_core::ids::Market;
 use spawn_core::ledger::{Attributes, Condition, Key, Stored as _, Write, path};
 use spawn_core::money::MicroDollars;
@@ -110,7 +111,9 @@ fn is_charged_to(spent: &Value, period: &str) -> bool {
 fn volume_after_end(spent: &Value) -> i64 {
     let number = |name: &str| spent.get(name).and_then(Value::as_i64);
     let stopped = spent.get("runs").and_then(Value::as_array);
-    let stopped = stopped.and_then(|runs| runs.last()?.get("to")?.as_i64());
+    // Runs are written with their times in ISO 8601.
+    let stopped = stopped.and_then(|runs| clock::parse_iso(runs.last()?.get("to")?.as_str()?));
+    let stopped = stopped.and_then(|at| i64::try_from(at).ok());
     let (Some(billed_to), Some(stopped)) = (number("billed_to"), stopped) else {
         return 0;
     };
