@@ -8,14 +8,13 @@
 use collect_results::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{Death, When, World, sweep};
-use spawn_core::drain;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
 use spawn_core::instance_metrics::InstanceMetric;
 use spawn_core::ledger;
 use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::ports::InstanceState;
-use spawn_core::rows::{Drain, LINGERING_PK, LingeringRow, instance_key};
+use spawn_core::rows::{LINGERING_PK, LingeringRow, instance_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track;
 
@@ -143,13 +142,7 @@ async fn a_drained_sweep_keeps_the_results_it_has_and_the_name_of_its_end() {
     let world = World::new(&sweep(3, &[LANE], Some(2))).await;
     let arns = world.launch_first_batch().await;
     end(&world, &arns[0], Some((0, r#"{"score": 1}"#))).await;
-    let reason = Drain {
-        status: SweepStatus::Cancelled,
-        reason: "stopped".to_owned(),
-    };
-    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
-        .await
-        .unwrap();
+    world.drain(SweepStatus::Cancelled, "stopped").await;
     end(&world, &arns[1], None).await;
     let output = settle(&world, 9_000).await.unwrap();
     assert_eq!(output["status"], "cancelled");
@@ -169,13 +162,7 @@ async fn a_member_that_is_not_tried_again_ends_as_its_last_try_did() {
     end(&world, &arns[0], Some((0, "{}"))).await;
     end(&world, &arns[1], Some((3, r#"{"step": 7}"#))).await;
     assert_eq!(world.sweep().await.retrying, 1);
-    let reason = Drain {
-        status: SweepStatus::Cancelled,
-        reason: "stopped".to_owned(),
-    };
-    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
-        .await
-        .unwrap();
+    world.drain(SweepStatus::Cancelled, "stopped").await;
     let output = settle(&world, 9_000).await.unwrap();
     let counts = &output["counts"];
     assert_eq!(
@@ -210,13 +197,7 @@ async fn a_settlement_that_died_anywhere_ends_what_is_not_tried_again_once() {
             for arn in world.launch_first_batch().await {
                 end(&world, &arn, Some((3, "{}"))).await;
             }
-            let reason = Drain {
-                status: SweepStatus::Cancelled,
-                reason: "stopped".to_owned(),
-            };
-            drain::mark(&world.ledger, &world.sweep_id, None, &reason)
-                .await
-                .unwrap();
+            world.drain(SweepStatus::Cancelled, "stopped").await;
             world.faults.arm(Some(Death { call, when }));
             world.faults.run(settle(&world, 9_000)).await;
             world.faults.arm(None);

@@ -8,12 +8,11 @@
 use cost_guard::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{Offers, PriceLists, World, sweep};
-use spawn_core::drain;
 use spawn_core::ledger::{self, Ledger as _, Stored as _, Versioned as _, Write, path};
 use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::money::MicroDollars;
 use spawn_core::ports::InstanceState;
-use spawn_core::rows::{Drain, LingeringRow, OnBudget, instance_key, sweep_key};
+use spawn_core::rows::{LingeringRow, OnBudget, instance_key, sweep_key};
 use spawn_core::state::SweepStatus;
 use spawn_core::track;
 
@@ -150,13 +149,7 @@ async fn shares_of_a_standing_budget_are_told_once_and_hold_and_drain_its_sweeps
         assert_eq!(decision["drain"], true);
         ask(&world, decision["note"].clone(), 20 * HOUR).await;
     }
-    let drain = Drain {
-        status: SweepStatus::OverBudget,
-        reason: "over budget".to_owned(),
-    };
-    drain::mark(&world.ledger, &world.sweep_id, None, &drain)
-        .await
-        .unwrap();
+    world.drain(SweepStatus::OverBudget, "over budget").await;
     assert_eq!(check(20 * HOUR + 1).await, json!([]));
 }
 

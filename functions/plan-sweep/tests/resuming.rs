@@ -221,13 +221,7 @@ async fn what_was_to_be_resumed_once_is_not_resumed_twice() {
     resume_instead(&world, "second", Some(&first))
         .await
         .unwrap();
-    let reason = Drain {
-        status: SweepStatus::Cancelled,
-        reason: "stopped".to_owned(),
-    };
-    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
-        .await
-        .unwrap();
+    world.drain(SweepStatus::Cancelled, "stopped").await;
     let mut over = world.sweep().await;
     over.status = SweepStatus::Cancelled;
     world

@@ -9,14 +9,13 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use simulation::{Cloud, Executions, MemoryLedger, World, sweep};
-use spawn_core::drain;
 use spawn_core::ending::EndCode;
 use spawn_core::ids::InstanceArn;
 use spawn_core::ledger::{Ledger, Versioned as _, load_all};
 use spawn_core::metrics::Measured;
 use spawn_core::policy::Retries;
 use spawn_core::ports::{BadEnd, InstanceState};
-use spawn_core::rows::{Drain, LINGERING_PK, LingeringRow, SweepRow, instance_key};
+use spawn_core::rows::{LINGERING_PK, LingeringRow, SweepRow, instance_key};
 use spawn_core::state::{MemberState, SweepStatus};
 use track_instances::{Input, Ports, handle};
 
@@ -453,13 +452,7 @@ async fn a_sweep_whose_execution_ended_badly_is_drained_by_reconcile() {
     call(&world, &reconcile, 60_000).await;
     call(&world, &reconcile, 120_000).await;
     assert_eq!(world.executions.drains(), 1, "once an hour");
-    let reason = Drain {
-        status: SweepStatus::Cancelled,
-        reason: "stopped".to_owned(),
-    };
-    drain::mark(&world.ledger, &world.sweep_id, None, &reason)
-        .await
-        .unwrap();
+    world.drain(SweepStatus::Cancelled, "stopped").await;
     call(&world, &reconcile, 4_000_000).await;
     assert_eq!(world.executions.drains(), 1, "it drains already");
 }

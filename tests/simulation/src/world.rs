@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use spawn_core::boot::Home;
 use spawn_core::budget;
+use spawn_core::drain;
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::{InstanceArn, LaneId, SweepId};
 use spawn_core::launch::{self, Chosen};
@@ -279,6 +280,20 @@ impl World {
             self.ledger.commit(vec![batch.replace()?]).await
         };
         if let Err(error) = changed.await {
+            panic!("{error}");
+        }
+    }
+
+    /// Marks the sweep as one that is drained and will be called `status`, because of `reason`.
+    ///
+    /// # Panics
+    /// When the ledger refuses, which is a defect.
+    pub async fn drain(&self, status: SweepStatus, reason: &str) {
+        let drain = Drain {
+            status,
+            reason: reason.to_owned(),
+        };
+        if let Err(error) = drain::mark(&self.ledger, &self.sweep_id, None, &drain).await {
             panic!("{error}");
         }
     }
