@@ -202,7 +202,7 @@ where
         None
     };
     let data = look_up::data_regions(ports.objects, sweep).await?;
-    let candidates = plan::candidates(
+    let mut candidates = plan::candidates(
         sweep,
         ports.deployment.home_account,
         enabled.as_ref(),
@@ -210,7 +210,8 @@ where
     )?;
     let classes = Classes::of(sweep);
     let questions = plan::questions(&classes, &candidates);
-    let mut facts = look_up::answers(ports.ec2, ports.parameters, questions).await?;
+    let mut facts =
+        look_up::answers(ports.ec2, ports.parameters, questions, &mut candidates).await?;
     let missing = plan::missing_types(&classes, &candidates, &facts);
     look_up::elsewhere(ports.ec2, missing, &mut facts).await;
     let able = plan::able(&classes, &candidates, &facts);

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt as _};
 use spawn_core::account::{AccountId, Place};
 use spawn_core::document::{Fault, Faults, RegionOrder, Sweep};
 use spawn_core::errors::FunctionError;
-use spawn_core::plan::{Facts, Questions, QuotaFacts, RegionFacts};
+use spawn_core::plan::{Candidates, Facts, Questions, QuotaFacts, RegionFacts};
 use spawn_core::ports::{DescribeOffers, InAccounts, LocateBuckets, ReadParameters, ReadQuotas};
 use spawn_core::region::Region;
 
@@ -15,15 +15,17 @@ use spawn_core::region::Region;
 /// describing calls.
 const REGIONS_AT_ONCE: usize = 17;
 
-/// The answers to the questions of every place. Parameters are the home account's own, and AWS's.
+/// The answers to the questions of every place. Parameters are the home account's own, and AWS's. Places that may not be asked, or do
+/// not answer, are taken out of `candidates` if a pattern brought them in.
 ///
 /// # Errors
-/// When a service does not answer; that something does not exist is an answer. When accounts cannot be entered: all of them, as faults
-/// of the document, which may name others.
+/// When a service does not answer of a place that the document names; that something does not exist is an answer. As faults of the
+/// document, which may name others: all accounts that cannot be entered, or all regions that may not be used.
 pub(crate) async fn answers(
     ec2: &(impl DescribeOffers + InAccounts),
     parameters: &impl ReadParameters,
     questions: BTreeMap<Place, Questions>,
+    candidates: &mut Candidates,
 ) -> Result<Facts, FunctionError> {
     let places = questions.into_iter().map(|(place, questions)| async move {
         let ec2 = ec2.of(place.account);
@@ -31,20 +33,44 @@ pub(crate) async fn answers(
         (place, facts)
     });
     let mut facts = Facts::new();
-    let mut refusals: BTreeMap<AccountId, String> = BTreeMap::new();
+    let mut silent: BTreeMap<Place, String> = BTreeMap::new();
     for (place, answer) in join_all(places).await {
-        match (answer, place.account) {
-            (Ok(of_place), _) => {
-                facts.insert(place, of_place);
+        match answer {
+            Ok(of_place) => drop(facts.insert(place, of_place)),
+            Err(FunctionError::Config(text)) => drop(silent.insert(place, text)),
+            Err(FunctionError::Transient(text)) if !candidates.names(place) => {
+                drop(silent.insert(place, text));
             }
-            (Err(FunctionError::Config(text)), Some(account)) => {
-                refusals.entry(account).or_insert(text);
+            Err(FunctionError::Transient(text)) => {
+                return Err(FunctionError::Transient(format!("{place}: {text}")));
             }
-            (Err(error), _) => return Err(error),
+            Err(error) => return Err(error),
+        }
+    }
+    refuse_closed_accounts(&facts, &silent)?;
+    if !silent.is_empty() {
+        candidates.leave_out(&silent)?;
+    }
+    Ok(facts)
+}
+
+/// Refuses accounts of which no region may be asked: they do not let spawn in.
+fn refuse_closed_accounts(
+    facts: &Facts,
+    silent: &BTreeMap<Place, String>,
+) -> Result<(), FunctionError> {
+    let open: BTreeSet<Option<AccountId>> = facts.keys().map(|place| place.account).collect();
+    let mut refusals: BTreeMap<AccountId, &String> = BTreeMap::new();
+    for (place, text) in silent
+        .iter()
+        .filter(|(place, _)| !open.contains(&place.account))
+    {
+        if let Some(account) = place.account {
+            refusals.entry(account).or_insert(text);
         }
     }
     if refusals.is_empty() {
-        return Ok(facts);
+        return Ok(());
     }
     let faults: Vec<Fault> = refusals
         .into_iter()

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use spawn_core::errors::FunctionError;
 use spawn_core::ledger;
 use spawn_core::limits::{QuotaRow, quota_key};
-use spawn_core::ports::RunningVcpus;
+use spawn_core::ports::{Ec2Error, RunningVcpus};
 use spawn_core::region::Region;
 use spawn_core::rows::{BatchRow, LaneRow, MemberRow, SweepRow, sweep_key, sweep_pk};
 use spawn_core::state::MemberState;
@@ -552,4 +552,48 @@ async fn launch_limits_are_read_from_service_quotas_once_a_day() {
     place.offers.rate_refusal = Some("AccessDeniedException".to_owned());
     place.plan_at(document, 3 * DAY_MS).await.unwrap();
     assert_eq!(known(&place).await.unwrap(), row);
+}
+
+/// A policy of the organisation closes regions, and patterns bring them in all the same.
+#[tokio::test]
+async fn a_region_that_is_closed_or_silent_is_left_out_unless_the_document_names_it() {
+    let denied = Ec2Error::Refused("UnauthorizedOperation: You are not authorized".to_owned());
+    let silent = Ec2Error::Transient("EC2 did not answer".to_owned());
+    let mut place = Place::new();
+    let west: Region = "us-west-2".parse().unwrap();
+    for error in [denied.clone(), silent.clone()] {
+        place.offers.silent.insert(west, error);
+        let input =
+            json!({"name": "a", "ttl": "1h", "command": "x", "count": 2, "regions": ["us-*"]});
+        let plan = place.dry(input).await;
+        let regions = plan["regions"].as_array().unwrap();
+        let left_out = regions.iter().find(|one| one["region"] == "us-west-2");
+        let why = left_out.unwrap()["left_out"].as_str().unwrap();
+        assert!(
+            why.contains("EC2 refuses: UnauthorizedOperation") || why.contains("did not answer"),
+            "{why}"
+        );
+        let lanes = plan["lanes"].to_string();
+        assert!(!lanes.contains("us-west-2"), "{lanes}");
+    }
+    let named =
+        json!({"name": "a", "ttl": "1h", "command": "x", "regions": ["us-west-2", "us-east-1"]});
+    let words = place.refusal(named.clone()).await;
+    assert!(
+        words.contains("us-west-2: EC2 did not answer") || words.contains("us-west-2: "),
+        "{words}"
+    );
+    place.offers.silent.insert(west, denied.clone());
+    let words = place.refusal(named).await;
+    assert!(words.contains("- regions: us-west-2: "), "{words}");
+    assert!(words.contains("You are not authorized"), "{words}");
+    for region in Region::all() {
+        place.offers.silent.insert(region, denied.clone());
+    }
+    let none = json!({"name": "a", "ttl": "1h", "command": "x", "count": 2, "regions": ["us-*"]});
+    let words = place.refusal(none).await;
+    assert!(
+        words.contains("- regions: none of them can be used"),
+        "{words}"
+    );
 }

@@ -29,6 +29,8 @@ pub struct Offers {
     pub missing: BTreeSet<(Region, String)>,
     /// Why EC2 does not tell what types there are, if it does not.
     pub refusal: Option<Ec2Error>,
+    /// What EC2 says instead of that in single regions.
+    pub silent: BTreeMap<Region, Ec2Error>,
 }
 
 impl Offers {
@@ -150,7 +152,7 @@ impl DescribeOffers for Offers {
         names: &[String],
     ) -> Result<Vec<TypeFacts>, Ec2Error> {
         self.faults
-            .call(|| match &self.refusal {
+            .call(|| match self.silent.get(region).or(self.refusal.as_ref()) {
                 Some(error) => Err(error.clone()),
                 None => Ok(self.named(region, names).collect()),
             })

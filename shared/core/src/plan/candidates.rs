@@ -41,7 +41,47 @@ pub struct Candidates {
     pub left_out: Vec<LeftOut>,
 }
 
+const UNUSABLE: &str = "regions in which EC2 lets this deployment launch instances";
+
 impl Candidates {
+    /// Takes places out of which EC2 tells nothing, for these reasons: a region that a pattern brings in is left out, with the reason.
+    ///
+    /// # Errors
+    /// The places whose regions the document names, all of them; or that no place is left.
+    pub fn leave_out(&mut self, silent: &BTreeMap<Place, String>) -> Result<(), Faults> {
+        let mut faults = Collector::default();
+        let named = self.all.iter().filter(|one| one.is_named);
+        for (place, reason) in named.filter_map(|one| silent.get_key_value(&one.place)) {
+            let problem = format!("{place}: {reason}");
+            faults.add(Fault::new("regions", problem, UNUSABLE));
+        }
+        for (place, reason) in silent {
+            self.left_out.push(LeftOut {
+                region: place.region,
+                reason: match place.account {
+                    Some(account) => format!("in the account {account}: {reason}"),
+                    None => reason.clone(),
+                },
+            });
+        }
+        self.all.retain(|one| !silent.contains_key(&one.place));
+        if faults.is_empty() && self.all.is_empty() {
+            let first = silent.iter().next();
+            let first = first.map(|(place, reason)| format!(" ({place}: {reason})"));
+            let problem = format!("none of them can be used{}", first.unwrap_or_default());
+            faults.add(Fault::new("regions", problem, UNUSABLE));
+        }
+        faults.finish(())
+    }
+
+    /// Whether the document names the region of a place.
+    #[must_use]
+    pub fn names(&self, place: Place) -> bool {
+        self.all
+            .iter()
+            .any(|one| one.place == place && one.is_named)
+    }
+
     /// The places that members of a class may go to.
     pub(crate) fn of_class(&self, class: &Class) -> impl Iterator<Item = &Candidate> {
         let region = class.settings.region;
