@@ -18,8 +18,8 @@ use crate::turn::{Lane, Run};
 /// Why nothing of what was chosen can be paid for.
 pub(crate) enum Unaffordable {
     /// What is committed may come back: the sweep's own budget has room again when it is charged with no more than this, in
-    /// micro-dollars; `None`: others' budgets must have room, too.
-    Now(Option<i64>),
+    /// micro-dollars; `None`: others' budgets must have room, too. With the budget, in words.
+    Now(Option<i64>, String),
     /// Shapes that no budget will ever have room for, with the reason.
     Ever(BTreeMap<u32, String>),
 }
@@ -38,6 +38,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
         let mut affordable = Vec::new();
         let mut never = BTreeMap::new();
         let (mut room_when, mut is_others) = (None, false);
+        let mut full = None;
         for mut one in chosen {
             let at = peers.get(&one.at).unwrap_or(&lane.row);
             let shape = one.batch.shape;
@@ -59,6 +60,8 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 }
                 Room::Later => {
                     is_others = true;
+                    let has_none = |one: &&Standing| !one.has_room(each.unwrap_or_default());
+                    full = full.or_else(|| standing.iter().find(has_none).map(Standing::words));
                     0
                 }
                 Room::Never(words) => {
@@ -88,7 +91,12 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             return Ok(Ok(affordable));
         }
         Ok(Err(if never.is_empty() {
-            Unaffordable::Now(room_when.filter(|_| !is_others))
+            let own = lane
+                .sweep
+                .budget
+                .map(|budget| format!("the budget of {budget}"));
+            let budget = full.or(own).unwrap_or_else(|| "a budget".to_owned());
+            Unaffordable::Now(room_when.filter(|_| !is_others), budget)
         } else {
             Unaffordable::Ever(never)
         }))

@@ -226,11 +226,10 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
     ) -> Result<Turn, FunctionError> {
         let mut chosen = match self.afford(&lane, &peers, chosen, &mut book).await? {
             Ok(chosen) => chosen,
-            Err(Unaffordable::Now(charged_at_most)) => {
-                tracing::info!(sweep_id = %lane.sweep.sweep_id, lane = %lane.row.lane, "no room in a budget");
+            Err(Unaffordable::Now(charged_at_most, budget)) => {
                 let again = When::At(self.now + BUDGET_WAIT_MS);
                 let next = charged_at_most.map_or(again, When::Charged);
-                return Ok(Turn::of(next, 0, &lane.row));
+                return self.await_budget(lane.row, budget, next).await;
             }
             Err(Unaffordable::Ever(shapes)) => {
                 let stop = |(shape, words): (u32, String)| {
@@ -242,6 +241,7 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
                 return self.note(lane, troubles).await;
             }
         };
+        lane.row.waits_for = None;
         let places: BTreeMap<(&LaneId, u32), u32> = chosen
             .iter()
             .map(|one| ((&one.at, one.batch.shape), one.step))
@@ -301,6 +301,23 @@ impl<L: Ledger, E: InAccounts + LaunchInstances, C: Clock> Run<'_, L, E, C> {
             lane.row.next_launch_at = last + lane.row.launch_delay_s * 1000;
         }
         self.call(lane, open).await
+    }
+
+    /// Notes which budget has no room, for whoever asks why nothing is launched, and asks to come back.
+    async fn await_budget(
+        &self,
+        row: LaneRow,
+        budget: String,
+        next: When,
+    ) -> Result<Turn, FunctionError> {
+        tracing::info!(sweep_id = %row.sweep_id, lane = %row.lane, budget, "no room in a budget");
+        let words = format!("{budget} has no room for more");
+        if row.waits_for.as_ref() != Some(&words) {
+            let mut noted = row.clone();
+            noted.waits_for = Some(words);
+            self.commit(vec![noted.replace()?]).await?;
+        }
+        Ok(Turn::of(next, 0, &row))
     }
 
     /// Creates the launch templates of a lane up to a shape, before the first attempt with it. Answers the lane's row as it is

@@ -54,6 +54,13 @@ async fn owners_day(world: &World, limit: MicroDollars) {
         .unwrap();
 }
 
+/// The budget that the lane waits for, as its row says.
+async fn waits_for(world: &World) -> Option<String> {
+    let key = lane_key(&world.sweep_id, &lane(LANE));
+    let row: LaneRow = ledger::require(&world.ledger, key).await.unwrap();
+    row.waits_for
+}
+
 async fn day(world: &World) -> PeriodRow {
     let key = Key::new(budget_pk(Scope::Owner, "somebody"), Period::Daily.of(1_000));
     ledger::require(&world.ledger, key).await.unwrap()
@@ -67,6 +74,8 @@ async fn as_many_are_launched_as_the_budget_has_room_for_and_the_rest_wait_for_w
     assert_eq!((output.next, output.launched), (Next::Slot, 0));
     assert_eq!(output.charged_at_most, Some(5_000_000));
     assert_eq!(world.sweep().await.charged, 6_000_000);
+    let words = "the budget of $7.00 has no room for more";
+    assert_eq!(waits_for(&world).await.as_deref(), Some(words));
     // One ends after an hour: it has cost $0.0908 of its two dollars, so one more has room.
     let member = world.members().await.remove(0);
     let seen = [InstanceState::Running, InstanceState::Terminated];
@@ -86,6 +95,21 @@ async fn as_many_are_launched_as_the_budget_has_room_for_and_the_rest_wait_for_w
     assert_eq!(sweep.charged, 4_000_000 + sweep.billed);
     assert_eq!(step(&world, 3_700_000).await.launched, 1);
     assert_eq!(world.violations().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_lane_waits_for_is_forgotten_when_it_launches() {
+    let world = world(2, Some(dollars(3))).await;
+    assert_eq!(step(&world, 1_000).await.launched, 1);
+    step(&world, 2_000).await;
+    assert!(waits_for(&world).await.is_some());
+    let arn = world.members().await.remove(0).instance.unwrap();
+    let gone = Observation::State(InstanceState::Terminated, None);
+    track::apply(&world.ledger, &[Sighting::new(arn, gone)], 60_000)
+        .await
+        .unwrap();
+    assert_eq!(step(&world, 61_000).await.launched, 1);
+    assert_eq!(waits_for(&world).await, None);
 }
 
 /// What is billed never comes back: a lane that waits for it would wait until its state times out.

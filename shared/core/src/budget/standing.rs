@@ -3,6 +3,7 @@
 use crate::account::AccountId;
 use crate::ids::LaneId;
 use crate::ledger::{Key, Ledger, LedgerError, Stored as _, Versioned as _};
+use crate::money::MicroDollars;
 use crate::rows::SweepRow;
 
 use super::rows::{BudgetRow, Period, PeriodRow, Scope, budget_pk};
@@ -21,6 +22,12 @@ impl Standing {
     #[must_use]
     pub fn charged_to(&self) -> String {
         format!("{}|{}", self.period.budget, self.period.period)
+    }
+
+    /// Whether it may be charged with so much more.
+    #[must_use]
+    pub fn has_room(&self, amount: MicroDollars) -> bool {
+        self.period.charged.saturating_add(amount.0) <= self.budget.limit.0
     }
 
     /// What it is called in a message.

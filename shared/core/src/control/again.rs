@@ -286,6 +286,7 @@ pub fn lane_again(lane: &LaneRow) -> LaneRow {
         templates: 0,
         not_before: 0,
         setbacks: 0,
+        waits_for: None,
         troubles: BTreeMap::new(),
         next_launch_at: 0,
         next_batch: 0,

@@ -102,7 +102,7 @@ pub(super) fn lane(lane: &LaneRow, now: u64) -> Option<Value> {
 }
 
 /// How many seconds a lane waits until it launches again, and what for: EC2 throttles it, or has no capacity or no quota left
-/// for some of its members.
+/// for some of its members; or a budget has no room, and nobody knows until when.
 fn wait(lane: &LaneRow, now: u64) -> (u64, Option<String>) {
     let rest = |one: &Trouble| {
         let quotas = one.quotas.values().map(|quota| quota.rest_until);
@@ -118,7 +118,7 @@ fn wait(lane: &LaneRow, now: u64) -> (u64, Option<String>) {
             "EC2 has throttled or not answered {setbacks} calls in a row"
         ))
     } else {
-        None
+        lane.waits_for.clone()
     };
     let until = lane.not_before.max(rest_until);
     (until.saturating_sub(now).div_ceil(1000), because)

@@ -96,6 +96,9 @@ pub struct LaneRow {
     pub not_before: u64,
     /// Calls in a row that EC2 throttled or did not answer; decides the next back-off.
     pub setbacks: u32,
+    /// The budget that has no room for what would be launched next, in words, if that is what the lane waits for.
+    #[serde(default)]
+    pub waits_for: Option<String>,
     /// How it stands with shapes that met with trouble, by their numbers.
     #[serde(default)]
     pub troubles: BTreeMap<u32, Trouble>,
@@ -191,6 +194,7 @@ impl LaneRow {
             open_attempts: Vec::new(),
             not_before: 0,
             setbacks: 0,
+            waits_for: None,
             troubles: BTreeMap::new(),
             pending: 0,
             launch_delay_s: 0,

@@ -96,7 +96,7 @@ pub(super) fn build(
         max_concurrent_per_region: one(Top::MaxConcurrentPerRegion, &mut faults),
         launch_delay_s: launch_delay(&top, &mut faults),
         budget,
-        on_budget: on_budget(&top, budget.is_some(), &mut faults),
+        on_budget: on_budget(&top, &mut faults),
         results,
         inputs: top
             .get(Top::Inputs)

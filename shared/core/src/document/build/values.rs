@@ -71,7 +71,8 @@ pub(super) fn field<T>(
 }
 
 /// Reads `on_budget`.
-pub(super) fn on_budget(top: &TopLevel<'_>, has_budget: bool, faults: &mut Collector) -> OnBudget {
+/// What happens at the end of a budget, which may be a standing one that the document knows nothing of.
+pub(super) fn on_budget(top: &TopLevel<'_>, faults: &mut Collector) -> OnBudget {
     let Some(found) = top.get(Top::OnBudget) else {
         return OnBudget::default();
     };
@@ -85,15 +86,7 @@ pub(super) fn on_budget(top: &TopLevel<'_>, has_budget: bool, faults: &mut Colle
         "hold" => OnBudget::Hold,
         _ => OnBudget::Drain,
     });
-    let policy = keep(read, found, Top::OnBudget, faults);
-    if policy.is_some() && !has_budget {
-        faults.add(Fault::new(
-            &found.path,
-            "it says what happens at the budget's end, and there is no budget",
-            "on_budget together with budget",
-        ));
-    }
-    policy.unwrap_or_default()
+    keep(read, found, Top::OnBudget, faults).unwrap_or_default()
 }
 
 pub(super) fn whole(top: &TopLevel<'_>, id: Top, faults: &mut Collector) -> Option<u32> {
