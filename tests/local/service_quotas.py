@@ -67,7 +67,10 @@ class ServiceQuotas:
         """MiniStack's handler protocol."""
         headers = {name.lower(): value for name, value in headers.items()}
         action = headers.get("x-amz-target", "").removeprefix(TARGET)
-        account, region = place_of(headers.get("authorization", ""))
+        from ministack.core.responses import get_account_id
+
+        # MiniStack knows the account of a session, whose access key says nothing.
+        account, region = get_account_id(), region_of(headers.get("authorization", ""))
         try:
             request = json.loads(body or b"{}")
             answer = await asyncio.to_thread(self.answer, action, request, account, region)
@@ -142,11 +145,10 @@ class ServiceQuotas:
             return json.load(answer)
 
 
-def place_of(authorization):
-    """Account and region of a signed request: the access key if it is an account's id, as everywhere on the local stack."""
-    found = re.search(r"Credential=([^/]+)/[^/]+/([^/]+)/", authorization)
-    key, region = found.groups() if found else ("", "us-east-1")
-    return (key if re.fullmatch(r"\d{12}", key) else "000000000000"), region
+def region_of(authorization):
+    """The region of a signed request."""
+    found = re.search(r"Credential=[^/]+/[^/]+/([^/]+)/", authorization)
+    return found[1] if found else "us-east-1"
 
 
 def described(quota, account, region):

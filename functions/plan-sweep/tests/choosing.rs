@@ -215,7 +215,7 @@ async fn cheapest_fills_the_cheapest_region_and_goes_on_as_its_quota_ends() {
     let expected = regions(&[("us-west-2", 4), ("us-east-1", 3), ("eu-west-1", 3)]);
     assert_eq!(by_region(&plan), expected);
     assert!(
-        warnings(&plan).contains("3 members of us-west-2 go to us-east-1"),
+        warnings(&plan).contains("3 members go from us-west-2 to us-east-1"),
         "{plan:#}"
     );
 }
@@ -304,6 +304,29 @@ async fn what_is_too_much_for_all_quotas_runs_in_waves_and_is_told_with_the_comm
         .await;
     assert_eq!(plan["quotas"][0]["short_by_vcpus"], 0);
     assert_eq!(plan["warnings"], json!([]));
+}
+
+/// Accounts begin with no spot quota for many families: what may fall back does.
+#[tokio::test]
+async fn a_spot_quota_of_nothing_is_no_fault_of_a_sweep_that_falls_back() {
+    const SPOT: &str = "L-34B43A08";
+    let of = |spot: u64, on_demand: u64| {
+        let place = Place::new().quota("us-east-1", SPOT, spot);
+        place.quota("us-east-1", STANDARD, on_demand)
+    };
+    let input = |spot: Value| with(document(3), json!({"spot": spot, "regions": ["us-east-1"]}));
+    let plan = of(0, 100).dry(input(json!("fallback"))).await;
+    let warnings = plan["warnings"].to_string();
+    let words = "3 members are launched on demand in us-east-1, since no spot quota holds one";
+    assert!(warnings.contains(words), "{warnings}");
+    // As long as one fits, waiting is no reason to pay more.
+    let plan = of(2, 100).dry(input(json!("fallback"))).await;
+    let warnings = plan["warnings"].to_string();
+    assert!(warnings.contains("1 of 3 members run there at a time"), "{warnings}");
+    for (spot, fits) in [(json!(true), 100), (json!("fallback"), 1)] {
+        let words = of(0, fits).refusal(input(spot)).await;
+        assert!(words.contains("is 0 vCPUs"), "{words}");
+    }
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ def test_a_budget_too_small_for_anybody_launches_nothing_and_says_so(stack, docu
 
 
 def test_a_standing_budget_that_is_spent_ends_the_sweeps_of_its_owner(stack, document):
-    topic = stack.client("sns").create_topic(Name="story-costs")["TopicArn"]
+    topic = stack.client("sns").create_topic(Name="spawn-story-costs")["TopicArn"]
     queues = stack.client("sqs")
     queue = queues.create_queue(QueueName="story-costs")["QueueUrl"]
     queue_arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -211,7 +211,7 @@ impl Options {
         for of_class in &self.choices {
             for (candidate, choice) in self.candidates.all.iter().zip(of_class) {
                 for need in choice.iter().flat_map(|choice| &choice.needs) {
-                    if let Some(quota) = need.quota {
+                    for quota in need.quota.into_iter().chain(need.fallback) {
                         let of_place = all.entry(candidate.place).or_default();
                         of_place.insert(quota.code);
                     }

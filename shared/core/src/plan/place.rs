@@ -5,6 +5,7 @@
 //! room?      yes: there
 //! elsewhere  if the document leaves it open: the first place in order of preference that has room
 //! in waves   where one fits at all: there, and no more at a time than the quota has room for
+//! on demand  where spot holds none at all, and the document falls back: in the same order
 //! nowhere    refused, with the quota in words
 //! ```
 
@@ -26,6 +27,8 @@ pub(crate) struct Placement {
     pub(crate) rooms: Rooms,
     /// Members that were moved because of a quota, by from and to.
     pub(crate) moved: BTreeMap<(usize, usize), u32>,
+    /// Members that are launched on demand because no quota of spot holds one, by place.
+    pub(crate) fallen_back: BTreeMap<usize, u32>,
 }
 
 /// What becomes of a member.
@@ -57,6 +60,7 @@ pub(crate) fn place(
         options,
         rooms: Rooms::new(quotas, at_once),
         moved: BTreeMap::new(),
+        fallen_back: BTreeMap::new(),
     };
     let targets = ground.targets();
     let mut seats: Vec<Seat> = targets
@@ -85,6 +89,7 @@ pub(crate) fn place(
         seats,
         rooms: ground.rooms,
         moved: ground.moved,
+        fallen_back: ground.fallen_back,
     }
 }
 
@@ -94,6 +99,7 @@ struct Ground<'a> {
     options: &'a Options,
     rooms: Rooms,
     moved: BTreeMap<(usize, usize), u32>,
+    fallen_back: BTreeMap<usize, u32>,
 }
 
 impl Ground<'_> {
@@ -144,6 +150,35 @@ impl Ground<'_> {
                 open.push((number, candidate.place, need));
             }
         }
+        let of_market = self.best(&open, target);
+        let on_demand = || {
+            let needs = open.iter().copied();
+            let needs =
+                needs.filter_map(|(number, at, need)| Some((number, at, need.on_demand()?)));
+            self.best(&needs.collect::<Vec<_>>(), target)
+        };
+        let falls_back = of_market.is_none();
+        match of_market.or_else(on_demand) {
+            Some((number, place, need)) => {
+                self.rooms.take(place, need);
+                if number != target {
+                    *self.moved.entry((target, number)).or_insert(0) += 1;
+                }
+                if falls_back {
+                    *self.fallen_back.entry(number).or_insert(0) += 1;
+                }
+                Some(number)
+            }
+            None => {
+                let (place, need) = (self.place(target)?, self.need(member, target)?);
+                self.rooms.refuse(place, need);
+                None
+            }
+        }
+    }
+
+    /// The first of these places that has room; else the one in which a member waits for the fewest others.
+    fn best(&self, open: &[(usize, Place, Need)], target: usize) -> Option<(usize, Place, Need)> {
         let with_room = open
             .iter()
             .find(|(_, place, need)| self.rooms.has_room(*place, *need));
@@ -159,20 +194,7 @@ impl Ground<'_> {
                 )
             })
         };
-        match with_room.or_else(in_waves).copied() {
-            Some((number, place, need)) => {
-                self.rooms.take(place, need);
-                if number != target {
-                    *self.moved.entry((target, number)).or_insert(0) += 1;
-                }
-                Some(number)
-            }
-            None => {
-                let (place, need) = (self.place(target)?, self.need(member, target)?);
-                self.rooms.refuse(place, need);
-                None
-            }
-        }
+        with_room.or_else(in_waves).copied()
     }
 
     /// Where each member goes if nothing is in the way. Members with a region of their own go there; a region's count is

@@ -53,7 +53,8 @@ impl Shortage {
         let limit = room.limit.as_ref().ok().copied();
         let running = room.running.as_ref().ok().copied();
         let region = room.place.region;
-        let desired = limit.unwrap_or(0) + short;
+        // What runs may be more than the quota is now.
+        let desired = limit.max(running).unwrap_or(0) + short;
         let command = raise_command(room.quota.code, &desired.to_string(), &region);
         Self {
             region,

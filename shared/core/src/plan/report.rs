@@ -149,6 +149,14 @@ fn types(options: &Options, lanes: &[LaneRow]) -> Vec<TypesReport> {
     reports
 }
 
+/// So many members, and what they do.
+fn members(count: u32, one: &str, several: &str) -> String {
+    match count {
+        1 => format!("1 member {one}"),
+        count => format!("{count} members {several}"),
+    }
+}
+
 fn warnings(options: &Options, placement: &Placement, quota: &QuotaReport) -> Vec<String> {
     let mut warnings = Vec::new();
     let region = |place: usize| {
@@ -157,10 +165,17 @@ fn warnings(options: &Options, placement: &Placement, quota: &QuotaReport) -> Ve
     };
     for ((from, to), count) in &placement.moved {
         warnings.push(format!(
-            "{count} members of {} go to {}, since the quota of {} has no room for them",
+            "{} from {} to {}, since the quota there has no room",
+            members(*count, "goes", "go"),
             region(*from),
-            region(*to),
-            region(*from)
+            region(*to)
+        ));
+    }
+    for (place, count) in &placement.fallen_back {
+        warnings.push(format!(
+            "{} on demand in {}, since no spot quota holds one",
+            members(*count, "is launched", "are launched"),
+            region(*place)
         ));
     }
     for one in &quota.all {

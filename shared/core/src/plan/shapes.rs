@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{self, Ami, Fault, Settings, Spot};
-use crate::ids::SweepId;
+use crate::ids::{Market, SweepId};
 use crate::money::MicroDollars;
 use crate::plan::RegionFacts;
 use crate::plan::classes::Class;
@@ -32,8 +32,21 @@ pub(crate) struct Need {
     pub(crate) vcpus: u32,
     /// The quota that it draws on, if that is known.
     pub(crate) quota: Option<Quota>,
+    /// That of the same type on demand, for spot that may fall back on it.
+    pub(crate) fallback: Option<Quota>,
     /// What an hour of it costs, as far as is known.
     pub(crate) price: Option<MicroDollars>,
+}
+
+impl Need {
+    /// The same on demand, for spot that may fall back on it.
+    pub(crate) fn on_demand(self) -> Option<Self> {
+        Some(Self {
+            quota: Some(self.fallback?),
+            fallback: None,
+            ..self
+        })
+    }
 }
 
 impl Choice {
@@ -42,6 +55,7 @@ impl Choice {
         self.needs.first().copied().unwrap_or(Need {
             vcpus: 0,
             quota: None,
+            fallback: None,
             price: None,
         })
     }
@@ -51,10 +65,12 @@ impl Choice {
         &mut self,
         limits: &BTreeMap<&'static str, Result<u64, String>>,
     ) {
-        let is_possible = |need: &Need| {
+        let holds_one = |need: &Need| {
             let limit = need.quota.and_then(|quota| limits.get(quota.code));
             !matches!(limit, Some(Ok(limit)) if *limit < u64::from(need.vcpus))
         };
+        let is_possible =
+            |need: &Need| holds_one(need) || need.on_demand().is_some_and(|need| holds_one(&need));
         let keep: Vec<bool> = self.needs.iter().map(is_possible).collect();
         let dropped = keep.iter().filter(|keep| !**keep).count();
         if dropped == 0 || dropped == keep.len() {
@@ -154,6 +170,10 @@ pub(crate) fn choice_of(class: &Class, around: Surroundings<'_>) -> Result<Choic
             .map(|one| Need {
                 vcpus: one.vcpus,
                 quota: quota_of(&one.name, by.market),
+                fallback: match settings.spot {
+                    Spot::SpotThenOnDemand => quota_of(&one.name, Market::OnDemand),
+                    _ => None,
+                },
                 price: types::price(one, by),
             })
             .collect(),

@@ -246,6 +246,7 @@ fn the_most_at_a_time_is_by_the_largest() {
     let need = |vcpus| shapes::Need {
         vcpus,
         quota: quota_of("c5.large", crate::ids::Market::OnDemand),
+        fallback: None,
         price: None,
     };
     let place = place_of("us-east-1");
