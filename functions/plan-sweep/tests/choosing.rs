@@ -322,7 +322,10 @@ async fn a_spot_quota_of_nothing_is_no_fault_of_a_sweep_that_falls_back() {
     // As long as one fits, waiting is no reason to pay more.
     let plan = of(2, 100).dry(input(json!("fallback"))).await;
     let warnings = plan["warnings"].to_string();
-    assert!(warnings.contains("1 of 3 members run there at a time"), "{warnings}");
+    assert!(
+        warnings.contains("1 of 3 members run there at a time"),
+        "{warnings}"
+    );
     for (spot, fits) in [(json!(true), 100), (json!("fallback"), 1)] {
         let words = of(0, fits).refusal(input(spot)).await;
         assert!(words.contains("is 0 vCPUs"), "{words}");

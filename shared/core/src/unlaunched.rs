@@ -29,91 +29,91 @@ pub async fn end(
     }
     let mut ended = BTreeSet::new();
     for (lane, unwanted) in by_lane {
-        let unwanted: Indices = unwanted.into_iter().collect();
-        ended.extend(in_batches(sweep, lane, &unwanted, why, ledger, now).await?);
-        ended.extend(in_retries(sweep, lane, &unwanted, why, ledger, now).await?);
+        let search = Search {
+            ledger,
+            sweep,
+            lane,
+            unwanted: unwanted.into_iter().collect(),
+            why,
+            now,
+        };
+        ended.extend(search.in_batches().await?);
+        ended.extend(search.in_retries().await?);
     }
     Ok(ended)
 }
 
-/// Takes members from the batches of their lane.
-async fn in_batches(
-    sweep: &SweepRow,
-    lane: &LaneId,
-    unwanted: &Indices,
-    why: Forgone<'_>,
-    ledger: &impl Ledger,
+/// The members of one lane that are to end.
+struct Search<'a, L> {
+    ledger: &'a L,
+    sweep: &'a SweepRow,
+    lane: &'a LaneId,
+    unwanted: Indices,
+    why: Forgone<'a>,
     now: u64,
-) -> Result<Vec<u32>, LedgerError> {
-    let mut row: LaneRow = ledger::require(ledger, lane_key(&sweep.sweep_id, lane)).await?;
-    let keys = (0..row.batches).map(|number| batch_key(&sweep.sweep_id, lane, number));
-    let batches: Vec<BatchRow> = ledger::require_all(ledger, keys.collect()).await?;
-    let mut ended = Vec::new();
-    for mut batch in batches {
-        loop {
-            let here = batch
-                .pending
-                .iter()
-                .filter(|index| unwanted.contains(*index));
-            let taken = launch::to_forgo(&here.collect());
-            if taken.is_empty() {
-                break;
+}
+
+impl<L: Ledger> Search<'_, L> {
+    /// Takes members from the batches of their lane.
+    async fn in_batches(&self) -> Result<Vec<u32>, LedgerError> {
+        let sweep_id = &self.sweep.sweep_id;
+        let mut row: LaneRow = ledger::require(self.ledger, lane_key(sweep_id, self.lane)).await?;
+        let keys = (0..row.batches).map(|number| batch_key(sweep_id, self.lane, number));
+        let batches: Vec<BatchRow> = ledger::require_all(self.ledger, keys.collect()).await?;
+        let mut ended = Vec::new();
+        for mut batch in batches {
+            loop {
+                let here = batch.pending.iter();
+                let here = here.filter(|index| self.unwanted.contains(*index));
+                let taken = launch::to_forgo(&here.collect());
+                if taken.is_empty() {
+                    break;
+                }
+                let Some(members) = self.planned(&taken).await? else {
+                    return Ok(ended);
+                };
+                let writes = launch::forgo(self.sweep, &row, &batch, members, self.why, self.now)?;
+                if !is_written(self.ledger.commit(writes).await)? {
+                    // The lane's launcher was faster: what it left is looked at again.
+                    return Ok(ended);
+                }
+                row.version += 1;
+                row.pending = row.pending.saturating_sub(taken.len());
+                batch.version += 1;
+                batch.pending = batch.pending.without(&taken);
+                ended.extend(taken.iter());
             }
-            let Some(members) = planned(sweep, &taken, ledger).await? else {
+        }
+        Ok(ended)
+    }
+
+    /// Takes members that wait for another try from their lane.
+    async fn in_retries(&self) -> Result<Vec<u32>, LedgerError> {
+        let (pk, prefix) = (sweep_pk(&self.sweep.sweep_id), retry_prefix(self.lane));
+        let mut rows: Vec<RetryRow> = ledger::load_all(self.ledger, &pk, &prefix).await?;
+        rows.retain(|row| self.unwanted.contains(row.index));
+        let mut ended = Vec::new();
+        for chunk in rows.chunks(launch::FORGONE_RETRIES_MAX) {
+            let indices: Indices = chunk.iter().map(|row| row.index).collect();
+            let Some(members) = self.planned(&indices).await? else {
                 return Ok(ended);
             };
-            let writes = launch::forgo(sweep, &row, &batch, members, why, now)?;
-            if !is_written(ledger.commit(writes).await)? {
-                // The lane's launcher was faster: what it left is looked at again.
-                return Ok(ended);
+            let both = chunk.iter().cloned().zip(members).collect();
+            let writes = launch::forgo_retries(self.sweep, both, self.why, self.now)?;
+            if is_written(self.ledger.commit(writes).await)? {
+                ended.extend(indices.iter());
             }
-            row.version += 1;
-            row.pending = row.pending.saturating_sub(taken.len());
-            batch.version += 1;
-            batch.pending = batch.pending.without(&taken);
-            ended.extend(taken.iter());
         }
+        Ok(ended)
     }
-    Ok(ended)
-}
 
-/// Takes members that wait for another try from their lane.
-async fn in_retries(
-    sweep: &SweepRow,
-    lane: &LaneId,
-    unwanted: &Indices,
-    why: Forgone<'_>,
-    ledger: &impl Ledger,
-    now: u64,
-) -> Result<Vec<u32>, LedgerError> {
-    let pk = sweep_pk(&sweep.sweep_id);
-    let mut rows: Vec<RetryRow> = ledger::load_all(ledger, &pk, &retry_prefix(lane)).await?;
-    rows.retain(|row| unwanted.contains(row.index));
-    let mut ended = Vec::new();
-    for chunk in rows.chunks(launch::FORGONE_RETRIES_MAX) {
-        let indices: Indices = chunk.iter().map(|row| row.index).collect();
-        let Some(members) = planned(sweep, &indices, ledger).await? else {
-            return Ok(ended);
-        };
-        let both = chunk.iter().cloned().zip(members).collect();
-        let writes = launch::forgo_retries(sweep, both, why, now)?;
-        if is_written(ledger.commit(writes).await)? {
-            ended.extend(indices.iter());
-        }
+    /// The rows of members, if all of them still wait to be launched.
+    async fn planned(&self, indices: &Indices) -> Result<Option<Vec<MemberRow>>, LedgerError> {
+        let keys = indices.iter().map(|index| self.sweep.member_key(index));
+        let members: Vec<MemberRow> = ledger::require_all(self.ledger, keys.collect()).await?;
+        let waits = |member: &MemberRow| member.state == MemberState::Planned;
+        Ok(members.iter().all(waits).then_some(members))
     }
-    Ok(ended)
-}
-
-/// The rows of members, if all of them still wait to be launched.
-async fn planned(
-    sweep: &SweepRow,
-    indices: &Indices,
-    ledger: &impl Ledger,
-) -> Result<Option<Vec<MemberRow>>, LedgerError> {
-    let keys = indices.iter().map(|index| sweep.member_key(index));
-    let members: Vec<MemberRow> = ledger::require_all(ledger, keys.collect()).await?;
-    let waits = |member: &MemberRow| member.state == MemberState::Planned;
-    Ok(members.iter().all(waits).then_some(members))
 }
 
 fn is_written(result: Result<(), LedgerError>) -> Result<bool, LedgerError> {
