@@ -11,7 +11,7 @@ use simulation::{Death, When, World, sweep};
 use spawn_core::errors::FunctionError;
 use spawn_core::ids::InstanceArn;
 use spawn_core::instance_metrics::InstanceMetric;
-use spawn_core::ledger;
+use spawn_core::ledger::{self, Stored as _};
 use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::ports::InstanceState;
 use spawn_core::rows::{LINGERING_PK, LingeringRow, instance_key};
@@ -184,6 +184,18 @@ async fn a_member_that_is_not_tried_again_ends_as_its_last_try_did() {
     assert_eq!(world.sweep().await.retrying, 0);
     assert_eq!(world.violations().await, Vec::<String>::new());
     assert_eq!(settle(&world, 99_000).await.unwrap(), output);
+}
+
+#[tokio::test]
+async fn members_that_a_planner_did_not_come_to_are_counted() {
+    let world = World::new(&sweep(3, &[LANE], None)).await;
+    let last = world.members().await.remove(2);
+    ledger::forget(&world.ledger, last.key(), last.version)
+        .await
+        .unwrap();
+    world.drain(SweepStatus::Cancelled, "stopped").await;
+    let output = settle(&world, 9_000).await.unwrap();
+    assert_eq!(output["counts"]["planned"], 3);
 }
 
 /// The row by which its lane would have heard of the next try goes in the transaction that ends the member.
