@@ -31,7 +31,7 @@ def test_a_dry_run_shows_types_by_requirements_regions_by_pattern_and_the_quotas
     types = next(lane for lane in plan["lanes"] if lane["lane"] == "us-east-1.on-demand")["types"][0]
     assert all(name.startswith("c") for name in types["instance_types"])
     assert "meet the requirements, cheapest first" in types["reason"]
-    assert any("members of us-west-2 go to" in warning for warning in plan["warnings"])
+    assert any("go from us-west-2 to" in warning for warning in plan["warnings"])
     used = {quota["region"]: quota for quota in plan["quotas"]}
     assert used["us-east-1"]["code"] == STANDARD
     assert used["us-east-1"]["needed_vcpus"] > 0
