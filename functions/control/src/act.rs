@@ -144,8 +144,12 @@ where
             if decision.step == Step::Wait {
                 unlaunched.push(member);
             } else {
-                let words =
-                    (decision.outcome == Outcome::Terminated).then(|| unlaunched::WORDS.to_owned());
+                let words = match decision.outcome {
+                    Outcome::Terminated => Some(unlaunched::WORDS),
+                    Outcome::HadEnded => Some("it had ended without an instance"),
+                    _ => None,
+                };
+                let words = words.map(str::to_owned);
                 outcomes.add(member.index, decision.outcome, words);
             }
             continue;

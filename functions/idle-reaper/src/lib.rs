@@ -138,7 +138,8 @@ where
             Ok(json!({ "places": places }))
         }
         Input::ReapPlace(request) => {
-            serde_json::to_value(pass::reap_place(&request, ports, now).await?).map_err(to_json)
+            let passed = pass::reap_place(&request, ports, now).await;
+            serde_json::to_value(passed.map_err(|error| error.at(&request.place))?).map_err(to_json)
         }
     }
 }

@@ -259,6 +259,17 @@ async fn what_is_to_hibernate_and_cannot_is_stopped_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_pass_that_fails_says_where() {
+    let (world, _) = running(1).await;
+    world
+        .cloud
+        .reach(Place::home("us-east-1".parse().unwrap()), false);
+    let input = json!({"reap_place": {"place": "us-east-1"}});
+    let error = ask(&world, input, HOUR).await.unwrap_err();
+    assert!(error.to_string().contains("us-east-1: "), "{error}");
+}
+
+#[tokio::test]
 async fn tags_of_persons_are_obeyed() {
     let (world, instances) = running(3).await;
     world

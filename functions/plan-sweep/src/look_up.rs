@@ -41,10 +41,7 @@ pub(crate) async fn answers(
             Err(FunctionError::Transient(text)) if !candidates.names(place) => {
                 drop(silent.insert(place, text));
             }
-            Err(FunctionError::Transient(text)) => {
-                return Err(FunctionError::Transient(format!("{place}: {text}")));
-            }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.at(&place)),
         }
     }
     refuse_closed_accounts(&facts, &silent)?;

@@ -221,6 +221,20 @@ async fn cheapest_fills_the_cheapest_region_and_goes_on_as_its_quota_ends() {
 }
 
 #[tokio::test]
+async fn what_comes_to_nothing_is_told() {
+    let place = Place::new();
+    let input = with(
+        document(1),
+        json!({"hibernate_on_idle": true, "instance_type": "c5.large"}),
+    );
+    let plan = place.dry(input).await;
+    assert!(
+        warnings(&plan).contains("hibernate_on_idle without idle_timeout"),
+        "{plan:#}"
+    );
+}
+
+#[tokio::test]
 async fn distance_is_measured_from_the_data() {
     let near = json!({
         "regions": ["us-east-1", "us-west-2", "eu-west-1"], "region_order": "distance",

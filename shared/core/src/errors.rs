@@ -1,5 +1,6 @@
 //! The error of a function: what the state machines can tell apart and act on.
 
+use crate::account::Place;
 use crate::document::Faults;
 use crate::ledger::LedgerError;
 use crate::ports::{Ec2Error, ServiceError, ZoneError};
@@ -40,6 +41,18 @@ pub enum FunctionError {
 }
 
 impl FunctionError {
+    /// The same, with the place that it is about, where a service that was asked there is to blame.
+    #[must_use]
+    pub fn at(self, place: &Place) -> Self {
+        let with = |text: String| format!("{place}: {text}");
+        match self {
+            Self::Throttled(text) => Self::Throttled(with(text)),
+            Self::Transient(text) => Self::Transient(with(text)),
+            Self::Config(text) => Self::Config(with(text)),
+            other => other,
+        }
+    }
+
     /// The stable name of the error's kind.
     #[must_use]
     pub fn error_type(&self) -> &'static str {

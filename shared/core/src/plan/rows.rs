@@ -162,6 +162,11 @@ pub fn plan(
     plan.report.warnings.extend(warning);
     let metrics = instance_metrics::warnings(&plan);
     plan.report.warnings.extend(metrics);
+    let never_idle = |one: &ProgramRow| one.hibernate_on_idle && one.idle_timeout_s.is_none();
+    if plan.programs.iter().any(never_idle) {
+        let words = "hibernate_on_idle without idle_timeout: nothing is ever idle for long enough to be hibernated";
+        plan.report.warnings.push(words.to_owned());
+    }
     Ok(plan)
 }
 

@@ -136,7 +136,15 @@ pub(crate) fn choice_of(class: &Class, around: Surroundings<'_>) -> Result<Choic
     let path = |field: &str| format!("{}{field}", by.at);
     let chosen = types::choose(settings, by)?;
     let able = hibernate::able(settings, chosen.types, by.at)?;
+    let count = able.len();
     let (ami, types) = image_of(settings, by.region, by.facts, able, &path("ami"))?;
+    let mut reason = chosen.reason;
+    if types.len() < count {
+        let dropped = count - types.len();
+        reason.push_str(&format!(
+            "; {dropped} of another architecture than the image left out"
+        ));
+    }
     if let Some(zone) = &settings.availability_zone
         && !zone.starts_with(by.region.as_str())
     {
@@ -177,7 +185,7 @@ pub(crate) fn choice_of(class: &Class, around: Surroundings<'_>) -> Result<Choic
                 price: types::price(one, by),
             })
             .collect(),
-        reason: chosen.reason,
+        reason,
         shape: Shape {
             instance_types: types.iter().map(|one| one.name.clone()).collect(),
             ami,
