@@ -220,6 +220,25 @@ async fn cheapest_fills_the_cheapest_region_and_goes_on_as_its_quota_ends() {
     );
 }
 
+/// Both regions are short, and each would take what the other one has too many of.
+#[tokio::test]
+async fn members_are_not_exchanged_between_regions_for_nothing() {
+    let place = Place::new()
+        .quota("us-east-1", STANDARD, 5)
+        .quota("us-west-2", STANDARD, 5);
+    let input = with(document(10), json!({"regions": ["us-east-1", "us-west-2"]}));
+    let plan = place.dry(input).await;
+    assert_eq!(
+        by_region(&plan),
+        regions(&[("us-east-1", 5), ("us-west-2", 5)])
+    );
+    assert!(
+        !warnings(&plan).contains(" from us-"),
+        "{}",
+        warnings(&plan)
+    );
+}
+
 #[tokio::test]
 async fn what_comes_to_nothing_is_told() {
     let place = Place::new();

@@ -85,6 +85,7 @@ pub(crate) fn place(
             }
         }
     }
+    ground.exchange_back(&targets, &mut seats);
     Placement {
         seats,
         rooms: ground.rooms,
@@ -175,6 +176,39 @@ impl Ground<'_> {
                 None
             }
         }
+    }
+
+    /// Gives members that were moved in both directions between two places back to their own: it is as full as before.
+    fn exchange_back(&mut self, targets: &[usize], seats: &mut [Seat]) {
+        // By class, and from where to where: members of a class take up the same everywhere.
+        let mut moved: BTreeMap<(usize, usize, usize), Vec<usize>> = BTreeMap::new();
+        let classes = self.classes.of_member.iter();
+        for (member, ((target, seat), class)) in
+            targets.iter().zip(&*seats).zip(classes).enumerate()
+        {
+            match seat {
+                Seat::At(place) if place != target => {
+                    moved
+                        .entry((*class, *target, *place))
+                        .or_default()
+                        .push(member);
+                }
+                Seat::At(_) | Seat::Refused(_) => {}
+            }
+        }
+        for ((class, from, to), there) in &moved {
+            let back = moved.get(&(*class, *to, *from)).filter(|_| from < to);
+            for (one, other) in there.iter().zip(back.into_iter().flatten()) {
+                seats[*one] = Seat::At(*from);
+                seats[*other] = Seat::At(*to);
+                for way in [(*from, *to), (*to, *from)] {
+                    if let Some(count) = self.moved.get_mut(&way) {
+                        *count -= 1;
+                    }
+                }
+            }
+        }
+        self.moved.retain(|_, count| *count > 0);
     }
 
     /// The first of these places that has room; else the one in which a member waits for the fewest others.
