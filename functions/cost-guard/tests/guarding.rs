@@ -8,6 +8,7 @@
 use cost_guard::{Input, Ports, handle};
 use serde_json::{Value, json};
 use simulation::{Offers, PriceLists, World, sweep};
+use spawn_core::errors::FunctionError;
 use spawn_core::ledger::{self, Ledger as _, Stored as _, Versioned as _, Write, path};
 use spawn_core::lifecycle::{Observation, Sighting};
 use spawn_core::money::MicroDollars;
@@ -19,7 +20,7 @@ use spawn_core::track;
 const LANE: &str = "us-east-1.on-demand";
 const HOUR: u64 = 3_600_000;
 
-async fn ask(world: &World, input: Value, now: u64) -> Value {
+async fn try_ask(world: &World, input: Value, now: u64) -> Result<Value, FunctionError> {
     let ports = Ports {
         ledger: &world.ledger,
         ec2: &Offers::default(),
@@ -29,7 +30,11 @@ async fn ask(world: &World, input: Value, now: u64) -> Value {
         price_age_ms_max: 48 * HOUR,
     };
     let input: Input = serde_json::from_value(input).unwrap();
-    handle(input, &ports, now).await.unwrap().0
+    Ok(handle(input, &ports, now).await?.0)
+}
+
+async fn ask(world: &World, input: Value, now: u64) -> Value {
+    try_ask(world, input, now).await.unwrap()
 }
 
 /// Ten members that run since the first second, under a budget.
@@ -177,21 +182,13 @@ async fn a_sweep_that_only_wants_to_be_told_is_neither_held_nor_drained() {
 #[tokio::test]
 async fn a_day_that_is_none_is_refused_and_never_taken_for_another() {
     let world = running(20_000_000, OnBudget::Notify).await;
-    let ports = Ports {
-        ledger: &world.ledger,
-        ec2: &Offers::default(),
-        objects: &world.objects,
-        prices: &PriceLists::default(),
-        price_book: None,
-        price_age_ms_max: 1,
-    };
     for (input, words) in [
         (json!({"day": 20_260_122}), "day: 20260122 is no text"),
         (json!({"day": "22.1.2026"}), "day: `22.1.2026` is no day"),
         (json!({"dya": "2026-01-22"}), "dya: "),
     ] {
-        let asked = serde_json::from_value(json!({"report": input})).unwrap();
-        let error = handle(asked, &ports, 1).await.unwrap_err();
+        let asked = json!({"report": input});
+        let error = try_ask(&world, asked, 1).await.unwrap_err();
         assert_eq!(error.error_type(), "InvalidInput");
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -290,19 +287,9 @@ async fn a_standing_budget_is_set_changed_and_removed_and_every_fault_is_told() 
         ask(&world, budget(Value::Null), 3).await["limit"],
         Value::Null
     );
-    let ports = Ports {
-        ledger: &world.ledger,
-        ec2: &Offers::default(),
-        objects: &world.objects,
-        prices: &PriceLists::default(),
-        price_book: None,
-        price_age_ms_max: 1,
-    };
     let wrong =
         json!({"set_budget": {"scope": "team", "name": "", "period": "yearly", "limit": -1}});
-    let error = handle(serde_json::from_value(wrong).unwrap(), &ports, 1)
-        .await
-        .unwrap_err();
+    let error = try_ask(&world, wrong, 1).await.unwrap_err();
     assert_eq!(error.error_type(), "InvalidInput");
     for path in ["scope", "name", "period", "limit"] {
         assert!(
@@ -313,10 +300,7 @@ async fn a_standing_budget_is_set_changed_and_removed_and_every_fault_is_told() 
     // A slip of the pen removes nothing.
     ask(&world, budget(json!(5)), 4).await;
     let slip = json!({"set_budget": {"scope": "owner", "name": "ann", "period": "daily", "limt": "50 USD"}});
-    let error = handle(serde_json::from_value(slip).unwrap(), &ports, 5)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = try_ask(&world, slip, 5).await.unwrap_err().to_string();
     assert!(
         error.starts_with("2 faults in the input of spawn-budget:")
             && error.contains("did you mean limit?")

@@ -61,6 +61,21 @@ async fn waits_for(world: &World) -> Option<String> {
     row.waits_for
 }
 
+/// Has the first member seen running, then terminated, at the times EC2 gives for both.
+async fn first_ran(world: &World, from: u64, to: u64) {
+    let instance = world.members().await.remove(0).instance.unwrap();
+    for (state, now) in [
+        (InstanceState::Running, from),
+        (InstanceState::Terminated, to),
+    ] {
+        let seen = Sighting {
+            since: Some(now),
+            ..Sighting::new(instance.clone(), Observation::State(state, None))
+        };
+        track::apply(&world.ledger, &[seen], now).await.unwrap();
+    }
+}
+
 async fn day(world: &World) -> PeriodRow {
     let key = Key::new(budget_pk(Scope::Owner, "somebody"), Period::Daily.of(1_000));
     ledger::require(&world.ledger, key).await.unwrap()
@@ -77,18 +92,7 @@ async fn as_many_are_launched_as_the_budget_has_room_for_and_the_rest_wait_for_w
     let words = "the budget of $7.00 has no room for more";
     assert_eq!(waits_for(&world).await.as_deref(), Some(words));
     // One ends after an hour: it has cost $0.0908 of its two dollars, so one more has room.
-    let member = world.members().await.remove(0);
-    let seen = [InstanceState::Running, InstanceState::Terminated];
-    for (state, now) in seen.into_iter().zip([1_000, 3_601_000]) {
-        let seen = Sighting {
-            since: Some(now),
-            ..Sighting::new(
-                member.instance.clone().unwrap(),
-                Observation::State(state, None),
-            )
-        };
-        track::apply(&world.ledger, &[seen], now).await.unwrap();
-    }
+    first_ran(&world, 1_000, 3_601_000).await;
     let sweep = world.sweep().await;
     // An hour of c5.large, the address, and 8 GiB of January 1970 from the launch on.
     assert!((90_800..91_000).contains(&sweep.billed), "{}", sweep.billed);
@@ -128,18 +132,7 @@ async fn a_lane_is_woken_when_a_budget_is_spent_for_good_and_says_so() {
     track::register(ledger, executions, &world.sweep_id, waiting, 3_000)
         .await
         .unwrap();
-    let member = world.members().await.remove(0);
-    let seen = [InstanceState::Running, InstanceState::Terminated];
-    for (state, now) in seen.into_iter().zip([4_000, 3_601_000]) {
-        let seen = Sighting {
-            since: Some(now),
-            ..Sighting::new(
-                member.instance.clone().unwrap(),
-                Observation::State(state, None),
-            )
-        };
-        track::apply(&world.ledger, &[seen], now).await.unwrap();
-    }
+    first_ran(&world, 4_000, 3_601_000).await;
     assert!(world.sweep().await.billed > 50_000);
     track::wake(ledger, executions, &world.sweep_id)
         .await
